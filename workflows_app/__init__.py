@@ -1,0 +1,54 @@
+"""Durable workflows for Django: ordinary Python functions whose steps survive crashes and weeks of
+sleep.
+"""
+
+from workflows_app.errors import (
+    RunFailed,
+    StepError,
+    StepTimeout,
+    WorkflowNonRetryableError,
+    WorkflowRetryAfterError,
+    WorkflowsError,
+)
+from workflows_app.protocol.runs import FlowControlSpec, InlineRun, TriggeredRun
+from workflows_app.sdk.async_context import AsyncContext
+from workflows_app.sdk.authoring import Failure, Workflow, get_workflow, notify, workflow
+from workflows_app.sdk.context import Context
+from workflows_app.sdk.events import (
+    EventResult,
+    NotifiedRun,
+    NotifyResult,
+    Webhook,
+    WebhookRequest,
+    WebhookResult,
+)
+from workflows_app.sdk.payloads import CallResponse, InvokeResponse
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncContext",
+    "CallResponse",
+    "Context",
+    "EventResult",
+    "Failure",
+    "FlowControlSpec",
+    "InlineRun",
+    "InvokeResponse",
+    "NotifiedRun",
+    "NotifyResult",
+    "RunFailed",
+    "StepError",
+    "StepTimeout",
+    "TriggeredRun",
+    "Webhook",
+    "WebhookRequest",
+    "WebhookResult",
+    "Workflow",
+    "WorkflowNonRetryableError",
+    "WorkflowRetryAfterError",
+    "WorkflowsError",
+    "get_workflow",
+    "notify",
+    "workflow",
+]
