@@ -1,0 +1,162 @@
+"""`python -m tests`: the whole suite on SQLite, then on PostgreSQL what depends on the database.
+
+Arguments go to pytest. WORKFLOWS_TEST_POSTGRES is the URL of a PostgreSQL database whose user may
+create others; without it, one is looked for at 127.0.0.1:5432. Under CI a missing one is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import IO
+from urllib.parse import urlsplit, urlunsplit
+
+USUAL_URLS = (
+    "postgres://127.0.0.1:5432/postgres",
+    "postgres://postgres:postgres@127.0.0.1:5432/postgres",
+)
+
+NOTHING_TO_RUN = 5
+"""pytest's exit status when no test was selected: what was asked for may not use the database."""
+
+CLIENTS = ("tests/compat",)
+NO_CLIENTS = ("--ignore", *CLIENTS)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run of pytest on one database."""
+
+    heading: str
+    arguments: tuple[str, ...]
+    database_url: str
+
+    def narrowed(self, suffix: str, *arguments: str) -> Pass:
+        heading = f"{self.heading}, {suffix}"
+        return replace(self, heading=heading, arguments=(*self.arguments, *arguments))
+
+    def beside(self, other: Pass) -> Pass:
+        """On a database of its own, so that both may run at once."""
+        return replace(self, database_url=f"{other.database_url}_too")
+
+
+def main(arguments: list[str]) -> int:
+    """Most tests wait for something now and then, so two lanes of passes use two processors better
+    than one; tests that kill and freeze processes, and look at what comes of it in time, come
+    after them and have the machine for themselves.
+    """
+    sqlite = Pass("SQLite: the whole suite", tuple(arguments), "sqlite:///.venv/tests.sqlite3")
+    postgres, refusal = postgres_pass(arguments)
+    if arguments:
+        lanes = [[sqlite, *([postgres] if postgres else [])]]
+    else:
+        lanes = lanes_of(sqlite, postgres)
+    statuses = in_lanes(lanes)
+    if not arguments:
+        statuses += in_lanes([[sqlite.narrowed("processes", "-m", "processes", *NO_CLIENTS)]])
+    if refusal:
+        say(refusal)
+        statuses.append(int(os.environ.get("CI", "").lower() in ("1", "true")))
+    return max(statuses)
+
+
+def lanes_of(sqlite: Pass, postgres: Pass | None) -> list[list[Pass]]:
+    """The published clients bring a server of their own for each database."""
+    functions = ("functions", "-m", "not processes", *NO_CLIENTS)
+    clients = [
+        sqlite.narrowed("published clients on SQLite", *CLIENTS, "-k", "not postgres"),
+        sqlite.narrowed("published clients on PostgreSQL", *CLIENTS, "-k", "postgres"),
+    ]
+    if postgres is None:
+        return [[sqlite.narrowed(*functions)], clients]
+    return [
+        [
+            sqlite.narrowed(*functions),
+            clients[0],
+            postgres.narrowed("processes", "-m", "processes", *NO_CLIENTS).beside(postgres),
+        ],
+        [postgres.narrowed(*functions), clients[1]],
+    ]
+
+
+def postgres_pass(arguments: list[str]) -> tuple[Pass | None, str]:
+    """The pass, or what to say where there is no server for it."""
+    wanted = os.environ.get("WORKFLOWS_TEST_POSTGRES")
+    refusals = []
+    for url in (wanted,) if wanted else USUAL_URLS:
+        refusal = why_unreachable(url)
+        if refusal is None:
+            heading = "PostgreSQL: the tests that use the database"
+            return Pass(heading, ("--only-database", *arguments), own_database(url)), ""
+        refusals.append(refusal)
+    return None, (
+        "left out: every test on PostgreSQL, because none could be reached"
+        f" ({'; '.join(refusals)}). Set WORKFLOWS_TEST_POSTGRES=postgres://user:pw@host:5432/name."
+    )
+
+
+def why_unreachable(url: str) -> str | None:
+    try:
+        import psycopg
+    except ImportError:
+        return "psycopg is not installed"
+    try:
+        psycopg.connect(url.replace("postgres://", "postgresql://", 1), connect_timeout=3).close()
+    except psycopg.Error as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def own_database(url: str) -> str:
+    """The same server, with a name that no other run has; pytest creates and drops it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/workflows_{os.getpid()}"))
+
+
+def in_lanes(lanes: list[list[Pass]]) -> list[int]:
+    """Exit statuses. Within a lane one pass comes after the other; each speaks when it has ended,
+    but a lone lane speaks at once.
+    """
+    speak = run if len(lanes) == 1 else run_and_tell
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        statuses = pool.map(lambda lane: [speak(each) for each in lane], lanes)
+        return [status for lane in statuses for status in lane]
+
+
+def run(one: Pass) -> int:
+    say(one.heading)
+    return status_of(one, None)
+
+
+def run_and_tell(one: Pass) -> int:
+    with TemporaryFile("w+") as output:
+        status = status_of(one, output)
+        output.seek(0)
+        with _speaking:
+            say(one.heading)
+            sys.stdout.writelines(output)
+            sys.stdout.flush()
+    return status
+
+
+_speaking = Lock()
+
+
+def status_of(one: Pass, output: IO[str] | None) -> int:
+    command = [sys.executable, "-m", "pytest", *one.arguments]
+    environment = {**os.environ, "DATABASE_URL": one.database_url}
+    ended = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    return 0 if ended.returncode == NOTHING_TO_RUN else ended.returncode
+
+
+def say(line: str) -> None:
+    print(f"\n== {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""Writing a workflow once and running it by both shells: as `async def`, with `await` at each step.
+
+The synchronous shell is given a function that drives the coroutine to its end at one go: none of
+its steps ever waits there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from enum import StrEnum
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from workflows_app import Context, Workflow, workflow
+from workflows_app.sdk.async_context import AsyncContext
+from workflows_app.sdk.authoring import registered_workflows
+
+T = TypeVar("T")
+
+Story = Callable[[Any], Coroutine[Any, Any, Any]]
+"""A workflow function for both shells; its context has `await context.parallel(*branches)`."""
+Define = Callable[..., Callable[[Story], Workflow]]
+
+
+class Shell(StrEnum):
+    SYNC = "sync"
+    ASYNC = "async"
+
+
+class Awaitable:
+    """The context of a synchronous workflow, with steps that can be awaited."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def options(self, **changes: Any) -> Awaitable:
+        return Awaitable(self._context.options(**changes))
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.run(*args, **kwargs)
+
+    async def atomic(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.atomic(*args, **kwargs)
+
+    async def sleep(self, *args: Any) -> None:
+        self._context.sleep(*args)
+
+    async def sleep_until(self, *args: Any) -> None:
+        self._context.sleep_until(*args)
+
+    async def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.call(*args, **kwargs)
+
+    async def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.invoke(*args, **kwargs)
+
+    async def wait_for_event(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.wait_for_event(*args, **kwargs)
+
+    async def notify(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.notify(*args, **kwargs)
+
+    async def create_webhook(self, name: str) -> Any:
+        return self._context.create_webhook(name)
+
+    async def wait_for_webhook(self, *args: Any, **kwargs: Any) -> Any:
+        return self._context.wait_for_webhook(*args, **kwargs)
+
+    async def cancel(self) -> None:
+        self._context.cancel()
+
+    async def parallel(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
+        return self._context.parallel(*(partial(_finish_call, branch) for branch in branches))
+
+
+class Gathering:
+    """The context of an asynchronous workflow, with `parallel`."""
+
+    def __init__(self, context: AsyncContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def options(self, **changes: Any) -> Gathering:
+        return Gathering(self._context.options(**changes))
+
+    async def parallel(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
+        return await asyncio.gather(*(branch() for branch in branches))
+
+
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast(T, end.value)
+    raise AssertionError("a step of a synchronous context waited")
+
+
+def _finish_call(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return _finish(function())
+
+
+def body_for(shell: Shell, story: Story) -> Callable[[Any], Any]:
+    """The story as the function that a workflow of this shell is made of."""
+    if shell is Shell.SYNC:
+
+        def synchronous(context: Context) -> Any:
+            return _finish(story(Awaitable(context)))
+
+        return synchronous
+
+    async def asynchronous(context: AsyncContext) -> Any:
+        return await story(Gathering(context))
+
+    return asynchronous
+
+
+@pytest.fixture(params=list(Shell), ids=str)
+def shell(request: pytest.FixtureRequest) -> Shell:
+    """Which of the two shells runs the test's workflows."""
+    return cast(Shell, request.param)
+
+
+@pytest.fixture
+def registry() -> Iterator[dict[str, Workflow]]:
+    """The registered workflows, as they were before once the test has ended."""
+    registered = cast("dict[str, Workflow]", registered_workflows())
+    before = dict(registered)
+    try:
+        yield registered
+    finally:
+        registered.clear()
+        registered.update(before)
+
+
+@pytest.fixture
+def define(shell: Shell, registry: dict[str, Workflow]) -> Define:
+    """`@define(retries=1)` is `@workflow("story", retries=1)`, for a story in either shell."""
+
+    def define(name: str = "story", **options: Any) -> Callable[[Story], Workflow]:
+        return lambda story: workflow(name, **options)(body_for(shell, story))
+
+    return define

@@ -1,0 +1,147 @@
+"""The settings of the app; the only module that reads `django.conf.settings`.
+
+A project sets `WORKFLOWS = {"RETRIES": 5, ...}`. Each value that an operator may want to change
+without
+touching code can also be given in the environment as `WORKFLOWS_<NAME>`, which wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from workflows_app.errors import InvalidDuration
+from workflows_app.protocol.durations import parse_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator may set, with its default."""
+
+    BASE_URL: str = "http://127.0.0.1:8000"
+    """Where this server is reached; a workflow's URL is BASE_URL + "/serve/" + its name."""
+    TRANSPORT: str = "local"
+    """How runs of workflows registered here are worked on: "local" (in the worker) or "http"."""
+    DATABASE: str = "default"
+    """The database alias that holds the app's tables."""
+    DISPATCHER: str = "workflows_app.worker.doorbell.DatabaseDispatcher"
+    """Who rings when work falls due: a class with the shape of `engine.ports.Dispatcher`."""
+
+    RETRIES: int = 3
+    RETRY_DELAY: str = ""
+    """Retry delay expression in milliseconds; empty means the default back-off (12 s, 148 s, 30
+    min, ...).
+    """
+    STEP_TIMEOUT: timedelta | None = None
+    """How long one attempt of a step may take; None means as long as it likes."""
+    HTTP_TIMEOUT: timedelta = timedelta(minutes=15)
+    """How long one HTTP delivery or call may take unless it says otherwise."""
+
+    LEASE: timedelta = timedelta(seconds=15)
+    """How long a worker owns a message without renewing; the longest that a crash can delay a run.
+    """
+    THREADS: int = 16
+    """How many deliveries one worker process works on at a time."""
+    EXCHANGES: int = 256
+    """How many HTTP answers one worker process waits for at a time, beside what it works on."""
+    SHUTDOWN_GRACE: timedelta = timedelta(seconds=5)
+    """How long a stopping worker waits for steps in flight before it gives their leases back."""
+    WATCHDOG: timedelta = timedelta(seconds=10)
+    """A cluster whose doorbell nobody answers for this long is ended, for its supervisor to
+    replace.
+    """
+    POLL: timedelta = timedelta(milliseconds=3)
+    """SQLite: how often the doorbell looks for commits of other processes."""
+    FALLBACK_POLL: timedelta = timedelta(seconds=1)
+    """How often the doorbell looks for due work when no one rings."""
+
+    MAX_PAYLOAD_BYTES: int = 100 * 1024 * 1024
+    MAX_RESULT_BYTES: int = 10 * 1024 * 1024
+    MAX_RETRIES: int = 1000
+    MAX_DELAY: timedelta = timedelta(days=365)
+    MAX_CRASHES: int = 10
+    """How many workers in a row may end on a message before its run fails."""
+    MAX_EVENTS: int = 1000
+    """The most events that are kept for a run until it waits for them."""
+    MAX_INVOKE_DEPTH: int = 100
+    MAX_BATCH: int = 1000
+    """The most items one batch request may hold."""
+    DEDUPLICATION_WINDOW: timedelta = timedelta(minutes=10)
+    """How long a published message stands for what is published with the same key."""
+
+    ALLOW_PRIVATE_ADDRESSES: bool = False
+    """Whether calls, callbacks and deliveries may go to private and loopback addresses."""
+    TRUSTED_PROXIES: int = 0
+    """How many proxies stand before this server and add the address that they see to
+    `X-Forwarded-For`; with 0 the header counts for nothing.
+    """
+    RETENTION: timedelta | None = timedelta(days=30)
+    """How long ended runs are kept; None keeps them for ever."""
+    READY_LAG: timedelta = timedelta(seconds=60)
+    """/healthz fails when due work has waited longer than this."""
+
+
+def _read(name: str, kind: str, raw: object) -> Any:
+    try:
+        if "timedelta" in kind:
+            if raw is None or raw in ("", "none"):
+                return None
+            return raw if isinstance(raw, timedelta) else parse_duration(str(raw))
+        if kind == "int":
+            return int(str(raw))
+        if kind == "bool":
+            return raw if isinstance(raw, bool) else str(raw).lower() in ("1", "true", "yes", "on")
+        return str(raw)
+    except (ValueError, InvalidDuration) as error:
+        raise ImproperlyConfigured(f"WORKFLOWS[{name!r}] = {raw!r}: {error}") from None
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings in force. Raises ImproperlyConfigured for an unknown name or a value that cannot
+    be read.
+    """
+    given: Mapping[str, object] = getattr(django_settings, "WORKFLOWS", {})
+    known = {field.name: str(field.type) for field in fields(Settings)}
+    if unknown := sorted(set(given) - set(known)):
+        raise ImproperlyConfigured(
+            f"WORKFLOWS has no setting {unknown[0]!r}; it has {', '.join(known)}."
+        )
+    values: dict[str, object] = {"ALLOW_PRIVATE_ADDRESSES": django_settings.DEBUG, **given}
+    values |= {
+        name: os.environ[f"WORKFLOWS_{name}"] for name in known if f"WORKFLOWS_{name}" in os.environ
+    }
+    return Settings(**{name: _read(name, known[name], value) for name, value in values.items()})
+
+
+def project_package() -> str:
+    """The package of the project's root URL configuration; empty when there is none."""
+    name: str = getattr(django_settings, "ROOT_URLCONF", None) or ""
+    return name.rpartition(".")[0]
+
+
+def is_debug() -> bool:
+    """Whether this process serves its own developer rather than the world."""
+    return bool(django_settings.DEBUG)
+
+
+def q_cluster() -> Mapping[str, Any]:
+    """django-q2's own settings; empty in a project that has none."""
+    given: Mapping[str, Any] = getattr(django_settings, "Q_CLUSTER", {})
+    return given
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting in ("WORKFLOWS", "DEBUG"):
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="workflows_app.conf")

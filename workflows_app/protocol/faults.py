@@ -1,0 +1,38 @@
+"""Exceptions as they are stored and sent."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+
+from workflows_app.errors import StepError
+from workflows_app.protocol.codec import encode_json
+
+
+def describe_error(error: BaseException, step: StepError | None = None) -> str:
+    """JSON {"type", "message", "stack"}, with "step" and "key" of the step that led to it, and
+    "opened", the number of branches by path, where there were any.
+    """
+    info: dict[str, object] = {
+        "type": type(error).__name__,
+        "message": str(error),
+        "stack": "".join(traceback.format_exception(error)),
+    }
+    if step is not None:
+        info |= {"step": step.step, "key": step.key}
+        info |= {"opened": step.opened} if step.opened else {}
+    return encode_json(info)
+
+
+def describe_answer(status: int, headers: Mapping[str, list[str]], body: str, message: str) -> str:
+    """The same for an HTTP answer that counts as a failure."""
+    return encode_json(
+        {
+            "type": "HttpError",
+            "message": message,
+            "stack": "",
+            "status": status,
+            "headers": dict(headers),
+            "body": body,
+        }
+    )
