@@ -1,0 +1,293 @@
+"""The connections that the engine writes on, and how its writes commit."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+
+from workflows_app.conf import get_settings
+from workflows_app.engine.processes import in_forked_children
+
+_PREPARE_AFTER = 5
+"""Executions of a statement on a connection; psycopg's own default."""
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Model)
+
+
+def connection() -> BaseDatabaseWrapper:
+    """This thread's connection to the database of the workflow tables."""
+    return connections[get_settings().DATABASE]
+
+
+def is_postgresql() -> bool:
+    return connection().vendor == "postgresql"
+
+
+def is_sqlite() -> bool:
+    return connection().vendor == "sqlite"
+
+
+def moment(value: datetime | None) -> Any:
+    """A datetime as a parameter of raw SQL."""
+    return connection().ops.adapt_datetimefield_value(value)
+
+
+def read_moment(value: datetime | None) -> datetime | None:
+    return None if value is None else aware(value)
+
+
+def aware(value: datetime) -> datetime:
+    """A datetime as raw SQL returns it; SQLite's have no zone and are in UTC."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def read_row(model: type[M], values: Sequence[Any]) -> M:
+    """A model instance from a row of raw SQL that holds all its columns, in the model's order."""
+    wrapper = connection()
+    read = list(values)
+    for index, converter, expression in _converters(model, wrapper.vendor):
+        read[index] = converter(read[index], expression, wrapper)
+    names = [field.attname for field in model._meta.concrete_fields]
+    return model.from_db(wrapper.alias, names, read)
+
+
+UNSYNCED = "unsynced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+"""For a statement on PostgreSQL that joins it: nobody waits for its transaction to be on disk. So
+a power cut may undo it, but nothing that was committed as usual later. SQLite's mode is NORMAL.
+"""
+
+
+def delete_unsynced(table: str, condition: str, params: Sequence[Any]) -> int:
+    """For what is only done again when a power cut brings it back. How many rows."""
+    if is_postgresql():
+        sql = f"WITH {UNSYNCED} DELETE FROM {table} USING unsynced WHERE {condition}"  # noqa: S608 - of constants
+        return run_sql(sql, params)
+    sql = f"DELETE FROM {table} WHERE {condition}".replace("%s", "?")  # noqa: S608 - of constants
+    return write_sqlite(lambda raw: raw.execute(sql, params).rowcount, synchronous="NORMAL")
+
+
+def fetch_row(model: type[M], condition: str, params: Sequence[Any]) -> M | None:
+    """The one row that raw SQL tells, if there is one. For the few reads of every delivery: the ORM
+    takes several times as long to build such a query as the database to answer it.
+    """
+    sql = f"SELECT {columns(model)} FROM {model._meta.db_table} {condition}"  # noqa: S608 - of constants
+    rows = fetch_prepared(sql, params)
+    return read_row(model, rows[0]) if rows else None
+
+
+def insert(row: Model) -> None:
+    """As `row.save(force_insert=True)` does, in a fraction of the time; for numbered rows without
+    signals.
+    """
+    wrapper = connection()
+    fields = [field for field in row._meta.concrete_fields if not field.primary_key]
+    values = [
+        field.get_db_prep_save(field.pre_save(row, add=True), connection=wrapper)
+        for field in fields
+    ]
+    ((row.pk,),) = fetch_prepared(_insertion(type(row)), values)
+    row._state.adding, row._state.db = False, wrapper.alias
+
+
+@cache
+def columns(model: type[Model]) -> str:
+    """All of them, as a SELECT names them and `read_row` takes them."""
+    table = model._meta.db_table
+    return ", ".join(f"{table}.{field.column}" for field in model._meta.concrete_fields)
+
+
+@cache
+def _insertion(model: type[Model]) -> str:
+    names = [str(field.column) for field in model._meta.concrete_fields if not field.primary_key]
+    places = ", ".join(["%s"] * len(names))
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES ({places}) RETURNING id"  # noqa: S608 - of constants
+
+
+@cache
+def _converters(model: type[Model], _vendor: str) -> list[tuple[int, Any, Any]]:
+    wrapper = connection()
+    columns = [field.cached_col for field in model._meta.concrete_fields]
+    return [
+        (index, converter, column)
+        for index, column in enumerate(columns)
+        for converter in (
+            *wrapper.ops.get_db_converters(column),
+            *column.get_db_converters(wrapper),
+        )
+    ]
+
+
+def run_sql(sql: str, params: Sequence[Any]) -> int:
+    """Execute one statement that commits by itself; the number of rows it changed."""
+    with connection().cursor() as cursor:
+        cursor.execute(sql, params)
+        changed: int = cursor.rowcount
+        return changed
+
+
+def fetch_sql(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection().cursor() as cursor:
+        cursor.execute(sql, params)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def fetch_prepared(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """As `fetch_sql` does, by a plan that PostgreSQL makes once for each connection.
+
+    Only for statements whose plan stays right however much their tables grow; so for none that
+    looks for messages: there may be one or a million of them. Django's setting for poolers that
+    share connections out, DISABLE_SERVER_SIDE_CURSORS, switches it off.
+    """
+    wrapper = connection()
+    if wrapper.vendor != "postgresql" or wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        return fetch_sql(sql, params)
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    raw = wrapper.connection
+    if raw.prepare_threshold is None:
+        # Django's own cursors bind their parameters themselves, and never prepare.
+        raw.prepare_threshold = _PREPARE_AFTER
+    # As Django's own, it shows what it executes to who asks for that.
+    with wrapper._prepare_cursor(wrapper.Database.Cursor(raw)) as cursor:  # type: ignore[attr-defined]
+        cursor.execute(sql, params)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def for_update() -> str:
+    """Ends a SELECT that locks its rows, but for new ones that refer to them; SQLite has one writer
+    at a time anyway.
+    """
+    return "FOR NO KEY UPDATE" if is_postgresql() else ""
+
+
+def drop_broken_connections() -> None:
+    """Have this thread connect anew to each database that has failed under its connection."""
+    for wrapper in connections.all(initialized_only=True):
+        if wrapper.errors_occurred:
+            wrapper.close_if_unusable_or_obsolete()
+
+
+@contextmanager
+def settling() -> Iterator[None]:
+    """A transaction that is on disk when the block ends; refuses to be part of a larger one."""
+    with _turn_to_write(), transaction.atomic(using=get_settings().DATABASE, durable=True):
+        yield
+
+
+@contextmanager
+def joining() -> Iterator[None]:
+    """A transaction of its own, or part of the caller's: commits or vanishes with it."""
+    with _turn_to_write(), transaction.atomic(using=get_settings().DATABASE):
+        yield
+
+
+# -- SQLite
+
+
+class SqliteWriter:
+    """The one connection that the threads of this process write their small transactions on.
+
+    SQLite has one writer at a time. Taking turns here costs less than its busy handler, which
+    sleeps for milliseconds; and one connection keeps its page cache, which the commits of others
+    would make stale.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._connection: BaseDatabaseWrapper | None = None
+
+    def write(self, work: Callable[[sqlite3.Connection], T], synchronous: str | None) -> T:
+        """Run `work` in a transaction; when this returns it is committed."""
+        with self.lock:
+            wrapper = self._open()
+            try:
+                with wrapper.wrap_database_errors, _synchronous(wrapper.connection, synchronous):
+                    return self._commit(wrapper.connection, work)
+            except DatabaseError:
+                self._close()
+                raise
+
+    @staticmethod
+    def _commit(raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        raw.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(raw)
+            raw.execute("COMMIT")
+        except BaseException:
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
+            raise
+        return result
+
+    def _open(self) -> BaseDatabaseWrapper:
+        if self._connection is None:
+            self._connection = connections.create_connection(get_settings().DATABASE)
+            self._connection.inc_thread_sharing()
+        self._connection.ensure_connection()
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@contextmanager
+def _synchronous(raw: sqlite3.Connection, mode: str | None) -> Iterator[None]:
+    """Commit in this mode meanwhile, unless it is None."""
+    if mode is None:
+        yield
+        return
+    ((usual,),) = raw.execute("PRAGMA synchronous").fetchall()
+    raw.execute(f"PRAGMA synchronous = {mode}")
+    try:
+        yield
+    finally:
+        raw.execute(f"PRAGMA synchronous = {usual}")
+
+
+_writer = SqliteWriter()
+
+
+def write_sqlite(work: Callable[[sqlite3.Connection], T], synchronous: str | None = None) -> T:
+    """Run `work` in a transaction, which is committed when this returns; in another than the usual
+    synchronous mode if one is given.
+
+    Inside a transaction that is open already, and in a database that lives in memory, it is done
+    on this thread's own connection, and commits with whatever that one commits with.
+    """
+    own = connection()
+    if own.in_atomic_block or own.is_in_memory_db():  # type: ignore[attr-defined]  # SQLite's own
+        with joining(), own.wrap_database_errors:
+            return work(own.connection)
+    return _writer.write(work, synchronous)
+
+
+@contextmanager
+def _turn_to_write() -> Iterator[None]:
+    if is_sqlite() and not connection().in_atomic_block:
+        with _writer.lock:
+            yield
+    else:
+        yield
+
+
+def _start_afresh() -> None:
+    """A connection must not be shared with a forked child."""
+    global _writer
+    _writer = SqliteWriter()
+
+
+in_forked_children(_start_afresh)

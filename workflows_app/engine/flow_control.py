@@ -1,0 +1,157 @@
+"""Limits that messages share: set by what is published, or by people, who may pin them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Case, Count, F, Field, QuerySet, Value, When
+
+from workflows_app.engine import clock
+from workflows_app.engine.database import joining
+from workflows_app.engine.ports import get_dispatcher
+from workflows_app.errors import NotFound
+from workflows_app.models import Account, FlowControl, Message
+from workflows_app.protocol.runs import FlowControlSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How far the limits of a key are used at a moment."""
+
+    in_flight: int
+    waiting: int
+    """Due, and not begun."""
+    started: int
+    """Of the current period."""
+    period_began_at: datetime | None
+
+
+def flow_control_of(account: Account, spec: FlowControlSpec | None) -> FlowControl | None:
+    """The key's row, with the limits of its newest message (Upstash reference 5.5), but for those
+    that are pinned.
+    """
+    if spec is None:
+        return None
+    asked = {"parallelism": spec.parallelism, "rate": spec.rate, "period": spec.period}
+    control, _ = FlowControl.objects.get_or_create(account=account, key=spec.key, defaults=asked)
+    if any(getattr(control, name) != limit for name, limit in asked.items()):
+        # Only then: an update would hold the key's row until the caller's transaction ends.
+        FlowControl.objects.filter(pk=control.pk).update(
+            **{name: _unless_pinned(name, limit) for name, limit in asked.items()}
+        )
+    return control
+
+
+def _unless_pinned(name: str, limit: object) -> Case:
+    """Whether it is pinned is seen under the row's lock, and all limits change together: else
+    messages that race could leave a key that limits nothing.
+    """
+    pinned = "parallelism_pinned" if name == "parallelism" else "rate_pinned"
+    field = FlowControl._meta.get_field(name)
+    assert isinstance(field, Field), "limits are columns"  # noqa: S101
+    return Case(When(**{pinned: True}, then=F(name)), default=Value(limit, output_field=field))
+
+
+def find_flow_control(account: Account, key: str) -> FlowControl:
+    """Raises NotFound."""
+    control = FlowControl.objects.filter(account=account, key=key).first()
+    if control is None:
+        raise NotFound(f'no message of this account ever had the flow control key "{key[:100]}"')
+    return control
+
+
+def usage_of(control: FlowControl) -> Usage:
+    return usage_of_all([control])[control.pk]
+
+
+def usage_of_all(controls: Sequence[FlowControl]) -> dict[int, Usage]:
+    """By the keys' primary keys; in two queries, however many they are."""
+    now = clock.now()
+    messages = Message.objects.filter(flow_control__in=controls)
+    waiting = _count(messages.due(now))
+    leased = messages.leased(now).filter(account__in={each.account_id for each in controls})
+    taken = _count(leased)
+    return {
+        each.pk: _usage(each, now, in_flight=taken.get(each.pk, 0), waiting=waiting.get(each.pk, 0))
+        for each in controls
+    }
+
+
+def _count(messages: QuerySet[Message]) -> dict[int | None, int]:
+    counted = messages.order_by().values("flow_control").annotate(count=Count("pk"))
+    return dict(counted.values_list("flow_control", "count"))
+
+
+def _usage(control: FlowControl, now: datetime, *, in_flight: int, waiting: int) -> Usage:
+    ends_at = control.window_ends_at()
+    current = control.rate is not None and ends_at is not None and now < ends_at
+    return Usage(
+        in_flight=in_flight,
+        waiting=waiting,
+        started=control.window_count if current else 0,
+        period_began_at=control.window_started_at if current else None,
+    )
+
+
+def pause(control: FlowControl) -> None:
+    """Nothing of this key starts until it is resumed. What is in flight goes on."""
+    FlowControl.objects.filter(pk=control.pk).update(paused=True)
+
+
+def resume(control: FlowControl) -> None:
+    _change(FlowControl.objects.filter(pk=control.pk), paused=False)
+
+
+def pin(
+    account: Account,
+    key: str,
+    *,
+    parallelism: int | None = None,
+    rate: int | None = None,
+    period: timedelta = timedelta(seconds=1),
+) -> FlowControl:
+    """Set limits that what is published does not change; a rate begins a new period."""
+    with joining():
+        limits = {"parallelism": parallelism, "rate": rate, "period": period}
+        control, _ = FlowControl.objects.get_or_create(account=account, key=key, defaults=limits)
+        pinned: dict[str, object] = {}
+        if parallelism is not None:
+            pinned |= {"parallelism": parallelism, "parallelism_pinned": True}
+        if rate is not None:
+            pinned |= {"rate": rate, "period": period, "rate_pinned": True, **_fresh()}
+        _change(FlowControl.objects.filter(pk=control.pk), **pinned)
+    return control
+
+
+def unpin(control: FlowControl, *, parallelism: bool, rate: bool) -> None:
+    """The next message sets these limits again; until then they stay as they are."""
+    unpinned: dict[str, object] = {}
+    if parallelism:
+        unpinned["parallelism_pinned"] = False
+    if rate:
+        unpinned["rate_pinned"] = False
+    if unpinned:
+        FlowControl.objects.filter(pk=control.pk).update(**unpinned)
+
+
+def reset_rate(control: FlowControl) -> None:
+    """Begin a new period now."""
+    _change(FlowControl.objects.filter(pk=control.pk), **_fresh())
+
+
+def _fresh() -> dict[str, object]:
+    return {"window_started_at": clock.now(), "window_count": 0}
+
+
+def _change(control: QuerySet[FlowControl], **values: object) -> None:
+    """In a way that may let something start."""
+    with joining():
+        control.update(**values)
+        get_dispatcher().ring()
+
+
+def in_flight(account: Account) -> int:
+    """Deliveries of the account that are under way."""
+    return Message.objects.leased(clock.now()).filter(account=account).count()

@@ -1,0 +1,87 @@
+"""Renewing the leases that this process holds, from one thread, with one statement for all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from workflows_app.conf import get_settings
+from workflows_app.engine import leases
+from workflows_app.engine.leases import Lease
+from workflows_app.engine.processes import in_forked_children
+
+logger = logging.getLogger("workflows_app")
+
+
+class Keeper:
+    """Holds leases for as long as they are worked on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, Lease] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def keeping(self, lease: Lease) -> Iterator[None]:
+        self.keep(lease)
+        try:
+            yield
+        finally:
+            self.release(lease)
+
+    def keep(self, lease: Lease) -> None:
+        """Until it is released."""
+        with self._lock:
+            self._held[_name(lease)] = lease
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._renew_for_ever, name="lease-keeper", daemon=True
+                )
+                self._thread.start()
+
+    def release(self, lease: Lease) -> None:
+        with self._lock:
+            del self._held[_name(lease)]
+
+    def held(self) -> list[Lease]:
+        with self._lock:
+            return list(self._held.values())
+
+    def _renew_for_ever(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(get_settings().LEASE.total_seconds() / 3)
+            held = self.held()
+            if not held:
+                continue
+            try:
+                leases.renew(held)
+            except Exception:
+                logger.exception("leases could not be renewed; trying again")
+            finally:
+                # Not worth a connection of its own in between.
+                connections.close_all()
+
+
+def _name(lease: Lease) -> str:
+    return f"{lease.message_id}/{lease.token}"
+
+
+_keeper = Keeper()
+
+
+def keeper() -> Keeper:
+    return _keeper
+
+
+def _start_afresh() -> None:
+    """A forked child holds no leases of its parent, and has none of its threads."""
+    global _keeper
+    _keeper = Keeper()
+
+
+in_forked_children(_start_afresh)

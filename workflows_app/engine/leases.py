@@ -1,0 +1,275 @@
+"""Claiming what is due, and keeping, giving back or losing what was claimed."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import sqlite3
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from workflows_app.conf import get_settings
+from workflows_app.engine import clock, limits
+from workflows_app.engine.database import (
+    UNSYNCED,
+    fetch_sql,
+    is_postgresql,
+    joining,
+    moment,
+    read_moment,
+    read_row,
+    write_sqlite,
+)
+from workflows_app.models import Account, Message, Run
+
+_serial = itertools.count(1)
+
+WITHOUT_EXCHANGE = (
+    Message.Kind.TURN,
+    Message.Kind.TIMEOUT,
+    Message.Kind.REPORT,
+    Message.Kind.SCHEDULE,
+)
+"""Kinds of messages whose delivery never waits for an HTTP answer in `engine.exchanges`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A claimed message. Only who shows its token may settle it."""
+
+    message_id: int
+    kind: str
+    key: str
+    request: str
+    token: str
+    claims: int
+    wakes: int
+    owner: Run | None
+    """The run as it was when the message was claimed; None for what is owed to no run."""
+    lapses: int = 0
+    """How many leases of it in a row had run out when this one was taken."""
+    publication_id: int | None = None
+    schedule_id: int | None = None
+
+    @property
+    def run(self) -> Run:
+        assert self.owner is not None, f"a message of kind {self.kind} belongs to no run"  # noqa: S101
+        return self.owner
+
+    @property
+    def run_id(self) -> int:
+        return self.run.pk
+
+    @property
+    def may_exchange(self) -> bool:
+        return self.kind not in WITHOUT_EXCHANGE
+
+
+def new_token() -> str:
+    """No two claims share one, in any process."""
+    return f"{secrets.token_hex(8)}.{next(_serial)}"
+
+
+_RUN_COLUMNS = ", ".join(f"workflows_app_run.{field.column}" for field in Run._meta.concrete_fields)
+
+# All messages of one claim have the same key. ORDER BY names it so that the index gives the order.
+# A claim that a power cut undoes is made again: nobody waits for the disk.
+
+_CLAIM_POSTGRESQL = """
+    WITH {unsynced}, due AS MATERIALIZED (
+        SELECT id AS due_id, run_id AS owner_id FROM workflows_app_message
+        WHERE {key} AND due_at <= %s
+        ORDER BY flow_control_id, due_at LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    UPDATE workflows_app_message message SET due_at = %s, token = %s, claims = claims + 1,
+        lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
+    FROM due CROSS JOIN unsynced LEFT JOIN workflows_app_run ON workflows_app_run.id = owner_id
+    WHERE message.id = due_id
+    RETURNING message.id, kind, key, request, claims, lapses, wakes, publication_id, schedule_id,
+        {run_columns}
+"""
+
+_CLAIM_SQLITE = """
+    UPDATE workflows_app_message SET due_at = ?, token = ?, claims = claims + 1,
+        lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
+    WHERE id IN (
+        SELECT id FROM workflows_app_message WHERE {key} AND due_at <= ?
+        ORDER BY flow_control_id, due_at LIMIT ?
+    ) RETURNING id
+"""
+
+_CLAIMED_SQLITE = """
+    SELECT message.id, kind, key, request, claims, lapses, wakes, publication_id, schedule_id,
+        {run_columns}
+    FROM workflows_app_message message
+    LEFT JOIN workflows_app_run ON workflows_app_run.id = message.run_id
+    WHERE message.id IN ({ids})
+"""
+
+_ANYTHING_DUE = "SELECT 1 FROM workflows_app_message WHERE {key} AND due_at <= %s LIMIT 1"
+
+_UNLIMITED = f"flow_control_id IS NULL AND account_id NOT IN ({limits.CAPPED})"
+
+LIMITED_TURN = 8
+"""Every so many claims, messages with limits come first."""
+
+_claims = itertools.count(1)
+
+
+def claim(limit: int, kinds: Collection[str] = ()) -> list[Lease]:
+    """Take up to `limit` due messages, oldest first, as the limits of their keys and accounts
+    allow; of these kinds alone if any are named.
+
+    Limited ones cost more to look at, so they wait for a claim that finds nothing else, or for
+    their turn. The doorbell goes on ringing for what is left.
+    """
+    now = clock.now()
+    among = f" AND kind IN ({', '.join(map(repr, map(str, kinds)))})" if kinds else ""
+    if next(_claims) % LIMITED_TURN:
+        return _claim_where(_UNLIMITED + among, now, limit) or _claim_limited(now, limit, among)
+    limited = _claim_limited(now, limit, among)
+    left = limit - len(limited)
+    return limited + _claim_where(_UNLIMITED + among, now, left) if left else limited
+
+
+def _claim_where(key: str, now: datetime, limit: int) -> list[Lease]:
+    token = new_token()
+    due, until = moment(now), moment(now + get_settings().LEASE)
+    if is_postgresql():
+        sql = _CLAIM_POSTGRESQL.format(key=key, run_columns=_RUN_COLUMNS, unsynced=UNSYNCED)
+        rows = fetch_sql(sql, [due, limit, until, token])
+    elif fetch_sql(_ANYTHING_DUE.format(key=key), [due]):
+        # Looking first costs little; an update that finds nothing would lock out every writer.
+        rows = _claim_sqlite(key, due, until, token, limit)
+    else:
+        return []
+    return [_read_lease(row, token) for row in rows]
+
+
+def _claim_sqlite(key: str, due: str, until: str, token: str, limit: int) -> list[tuple[Any, ...]]:
+    def work(raw: sqlite3.Connection) -> list[tuple[Any, ...]]:
+        update = raw.execute(_CLAIM_SQLITE.format(key=key), (until, token, due, limit))
+        ids = ", ".join(str(pk) for (pk,) in update.fetchall())
+        return raw.execute(_CLAIMED_SQLITE.format(run_columns=_RUN_COLUMNS, ids=ids)).fetchall()
+
+    return write_sqlite(work, synchronous="NORMAL")
+
+
+def _read_lease(row: tuple[Any, ...], token: str) -> Lease:
+    message_id, kind, key, request, claims, lapses, wakes, *rest = row
+    publication_id, schedule_id, *values = rest
+    return Lease(
+        message_id=message_id,
+        kind=kind,
+        key=key,
+        request=request,
+        token=token,
+        claims=claims,
+        lapses=lapses,
+        wakes=wakes,
+        owner=None if values[0] is None else read_row(Run, values),
+        publication_id=publication_id,
+        schedule_id=schedule_id,
+    )
+
+
+def _claim_limited(now: datetime, limit: int, among: str) -> list[Lease]:
+    """Each place with room gets an equal share, and what others leave of theirs."""
+    leases: list[Lease] = []
+    if not limits.any_limits():
+        return leases
+    found = limits.places(now, limit)
+    for index, place in enumerate(found):
+        share = -(-(limit - len(leases)) // (len(found) - index))
+        if share:
+            leases += _claim_at(place, now, share, among)
+    return leases
+
+
+def _claim_at(place: limits.Place, now: datetime, limit: int, among: str) -> list[Lease]:
+    with joining():
+        free, control = limits.lock_free(place, now, limit)
+        if not free:
+            return []
+        leases = _claim_where(place.condition + among, now, free)
+        if leases:
+            limits.started(place, control, len(leases), now)
+    return leases
+
+
+_NEXT_DUE = f"""
+    SELECT
+        (SELECT due_at FROM workflows_app_message
+         WHERE flow_control_id IS NULL AND due_at IS NOT NULL
+         ORDER BY flow_control_id, due_at LIMIT 1),
+        EXISTS (SELECT 1 FROM workflows_app_flowcontrol),
+        EXISTS ({limits.CAPPED})
+"""  # noqa: S608 - of a constant
+
+
+def next_due() -> datetime | None:
+    """When something can be claimed next, given the limits; None when nothing is owed."""
+    ((first, keys, caps),) = fetch_sql(_NEXT_DUE, [])
+    now = clock.now()
+    moments = [read_moment(first)]
+    if caps and moments[0] is not None and moments[0] <= now:
+        moments = list(limits.next_due_without_key(now))
+    if keys:
+        moments.append(limits.next_due_of_keys(now))
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def renew(leases: Iterable[Lease]) -> None:
+    """Move the end of every lease that is still held; one statement for all.
+
+    One that has run out comes back, unless its slot of a limited key may have been given away.
+    """
+    held = list(leases)
+    if held:
+        with joining():
+            now = clock.now()
+            capped = Account.objects.filter(pk=OuterRef("account_id"), parallelism__isnull=False)
+            may_come_back = Q(due_at__gt=now) | Q(~Exists(capped), flow_control=None)
+            _still_held(held).filter(may_come_back).update(due_at=now + get_settings().LEASE)
+
+
+def give_back(leases: Iterable[Lease]) -> None:
+    """Make the messages due at once for any worker, as if they had not been claimed."""
+    held = list(leases)
+    if held:
+        with joining():
+            _still_held(held).update(token=None, due_at=clock.now())
+
+
+def _still_held(leases: list[Lease]) -> QuerySet[Message]:
+    """The messages, locked in the order in which the journal locks them too: two statements that
+    lock many rows in different orders might wait for each other.
+    """
+    ids, tokens = [lease.message_id for lease in leases], [lease.token for lease in leases]
+    held = Message.objects.filter(pk__in=ids, token__in=tokens)
+    return Message.objects.filter(pk__in=held.order_by("pk").select_for_update())
+
+
+def oldest_due(now: datetime) -> datetime | None:
+    """Since when the longest waiting claimable message has been due; None when nothing waits."""
+    first = next_due()
+    return first if first is not None and first <= now else None
+
+
+def take(message: Message) -> Lease:
+    """The lease of a message that was stored as leased, by the process that stored it."""
+    assert message.token is not None, "only for messages stored with a token"  # noqa: S101
+    return Lease(
+        message_id=message.pk,
+        kind=message.kind,
+        key=message.key,
+        request=message.request,
+        token=message.token,
+        claims=message.claims,
+        wakes=message.wakes,
+        owner=message.run,
+    )

@@ -1,0 +1,82 @@
+"""What a resumed run keeps of the journal of the run that failed.
+
+That is all but the step which failed the run and what came because of it. Failures that the
+function handled are kept, as what it went on with rests on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workflows_app.models import Step
+
+
+def steps_to_keep(steps: Sequence[Step], error: Mapping[str, Any]) -> list[Step]:
+    """Those of `steps`, oldest first, that a run which failed with `error` is resumed with."""
+    culprit = next((step for step in steps if step.key == error.get("key")), None)
+    if culprit is None:
+        return list(steps)
+    opened: Mapping[str, int] = error.get("opened", {})
+    return [
+        step
+        for step in steps
+        if _came_before(step, culprit, opened) and not _failed_beside(step, culprit, steps)
+    ]
+
+
+def waits_to_keep(
+    branches: Mapping[str, str], steps: Sequence[Step], error: Mapping[str, Any]
+) -> set[str]:
+    """The keys of steps that a run which failed with `error` still waited for and that it is
+    resumed with; `branches` are those of all that it waited for, by key.
+    """
+    culprit = next((step for step in steps if step.key == error.get("key")), None)
+    opened: Mapping[str, int] = error.get("opened", {})
+    return {
+        key
+        for key, branch in branches.items()
+        if culprit is None or _opened_before(branch, culprit.branch, opened)
+    }
+
+
+def _came_before(step: Step, culprit: Step, opened: Mapping[str, int]) -> bool:
+    """Not because of the culprit, that is: as later steps of its branch and of those that it is
+    part of, and branches that were opened after its end, may have come.
+    """
+    return step.pk < culprit.pk or _opened_before(step.branch, culprit.branch, opened)
+
+
+def _opened_before(branch: str, culprit: str, opened: Mapping[str, int]) -> bool:
+    if _contains(branch, culprit):
+        return False
+    parent, number, _ = _parting(branch, culprit)
+    return number <= opened.get(parent, 0)
+
+
+def _failed_beside(step: Step, culprit: Step, steps: Sequence[Step]) -> bool:
+    """Whether its branch failed beside that of the culprit, which of several errors was the one
+    that was raised.
+    """
+    if step.error is None or step is culprit or _contains(step.branch, culprit.branch):
+        return False
+    if any(other.pk > step.pk and _contains(step.branch, other.branch) for other in steps):
+        return False
+    _, _, beside = _parting(step.branch, culprit.branch)
+    first = next((other for other in steps if beside and _contains(beside, other.branch)), None)
+    return first is not None and (step.pk > first.pk or step.ended_at > first.started_at)
+
+
+def _parting(branch: str, other: str) -> tuple[str, int, str]:
+    """Where a branch parts from another that it does not contain: the branch that both are part of,
+    the number of the part of it that only the first is in, and the part that the other is in.
+    """
+    ours, theirs = branch.split("."), other.split(".") if other else []
+    shared = 0
+    while shared < len(theirs) and ours[shared] == theirs[shared]:
+        shared += 1
+    return ".".join(ours[:shared]), int(ours[shared]), ".".join(theirs[: shared + 1])
+
+
+def _contains(branch: str, other: str) -> bool:
+    return branch in ("", other) or other.startswith(f"{branch}.")

@@ -1,0 +1,195 @@
+"""Schedules: the same publication again and again, at the times of a cron expression."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from workflows_app.engine import clock
+from workflows_app.engine.database import joining, settling
+from workflows_app.engine.journal import hold
+from workflows_app.engine.leases import Lease
+from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.publications import check, check_destination, publish
+from workflows_app.errors import InvalidInput, LeaseLost, NotFound, WorkflowsError
+from workflows_app.models import Account, Message, Publication, Schedule
+from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.cron import next_slot
+from workflows_app.protocol.headers import MessageOptions, collect_headers, parse_headers
+from workflows_app.protocol.names import check_id, check_name
+from workflows_app.protocol.texts import storable
+
+logger = logging.getLogger("workflows_app")
+
+_LONGEST_CRON = 255
+
+
+def options_of(schedule: Schedule) -> MessageOptions:
+    """Of each of its publications."""
+    return parse_headers(schedule.header_map.items())
+
+
+def next_slot_of(schedule: Schedule) -> datetime | None:
+    """None while it is paused."""
+    return None if schedule.paused else next_slot(schedule.cron, clock.now())
+
+
+def published_last(schedule: Schedule) -> QuerySet[Publication]:
+    """At its last slot."""
+    published = Publication.objects.of(schedule.account).filter(schedule_id=schedule.public_id)
+    return published.filter(created_at__gte=schedule.last_slot_at).order_by("id")
+
+
+def find_schedule(account: Account, public_id: str) -> Schedule:
+    """Raises NotFound."""
+    schedule = Schedule.objects.filter(account=account, public_id=public_id).first()
+    if schedule is None:
+        raise NotFound(f'there is no schedule "{public_id[:100]}" in this account')
+    return schedule
+
+
+def create(
+    account: Account,
+    destination: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    *,
+    caller_ip: str,
+) -> Schedule:
+    """Make a schedule, or give the one of the same id all that is said here. It stays paused.
+
+    Raises InvalidInput for what could not be published, and NotFound for an unknown URL group.
+    """
+    pairs = list(headers)
+    options = parse_headers(pairs)
+    cron = _checked(account, destination, options, body)
+    said = {
+        "cron": cron,
+        "destination": destination,
+        "queue": options.queue or "",
+        "headers": encode_json(_kept(pairs)),
+        "body": body,
+        "caller_ip": caller_ip,
+    }
+    public_id = options.schedule_id or f"scd_{secrets.token_urlsafe(18)}"
+    with joining():
+        # This locks it until the transaction ends.
+        schedule, _ = Schedule.objects.update_or_create(
+            account=account,
+            public_id=public_id,
+            defaults=said,
+            create_defaults={**said, "created_at": clock.now()},
+        )
+        _owe_next_slot(schedule)
+    return schedule
+
+
+def _checked(account: Account, destination: str, options: MessageOptions, body: bytes) -> str:
+    if options.cron is None:
+        raise InvalidInput('Upstash-Cron: a schedule needs one, such as "*/5 * * * *"')
+    if len(options.cron) > _LONGEST_CRON:
+        raise InvalidInput(f"Upstash-Cron: it has at most {_LONGEST_CRON} characters")
+    if options.schedule_id is not None:
+        check_id("Upstash-Schedule-Id: it", options.schedule_id)
+    if options.queue is not None:
+        check_name("Upstash-Queue-Name: the name of a queue", options.queue)
+    check_destination(account, destination)
+    check(options, body)
+    return options.cron
+
+
+def _kept(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """What the publications are to be made of: not the credentials of who asked for them."""
+    collected = collect_headers(pairs)
+    if collected.get("upstash-header-forward", "").lower() == "true":
+        return {name: value for name, value in collected.items() if name != "authorization"}
+    return {
+        name: value
+        for name, value in collected.items()
+        if name == "content-type" or name.startswith("upstash-")
+    }
+
+
+def pause(schedule: Schedule) -> None:
+    """Its slots pass by until it is resumed."""
+    _set_paused(schedule, paused=True)
+
+
+def resume(schedule: Schedule) -> None:
+    _set_paused(schedule, paused=False)
+
+
+def _set_paused(schedule: Schedule, *, paused: bool) -> None:
+    with joining():
+        if _lock(schedule.pk) is None:
+            raise NotFound(f'schedule "{schedule.public_id}" has been deleted')
+        schedule.paused = paused
+        schedule.save(update_fields=["paused"])
+        _owe_next_slot(schedule)
+
+
+def delete(schedule: Schedule) -> None:
+    """What it has published already is delivered all the same."""
+    with joining():
+        _lock(schedule.pk)
+        schedule.delete()
+
+
+def _lock(pk: int) -> Schedule | None:
+    """Comes before a lock on its message."""
+    return Schedule.objects.select_for_update().filter(pk=pk).first()
+
+
+def _owe_next_slot(schedule: Schedule) -> None:
+    """In place of the slot that was owed, whoever may be at work on it."""
+    Message.objects.filter(schedule=schedule).delete()
+    slot = next_slot_of(schedule)
+    if slot is not None:
+        Message.objects.create(
+            account_id=schedule.account_id,
+            schedule=schedule,
+            kind=Message.Kind.SCHEDULE,
+            due_at=slot,
+            request=slot.isoformat(),
+            created_at=clock.now(),
+        )
+        get_dispatcher().ring()
+
+
+def fire(lease: Lease) -> None:
+    """Publish, and owe the next slot after now: of those that passed meanwhile, one counts.
+
+    Raises LeaseLost.
+    """
+    with settling():
+        schedule = _lock(lease.schedule_id or 0)
+        if schedule is None:
+            raise LeaseLost
+        hold(lease)
+        schedule.last_slot_at = datetime.fromisoformat(lease.request)
+        schedule.error = _publish(schedule)
+        schedule.save(update_fields=["last_slot_at", "error"])
+        _owe_next_slot(schedule)
+
+
+def _publish(schedule: Schedule) -> str:
+    """What is wrong, if it cannot be published any more; a later slot may find it mended."""
+    try:
+        with joining():
+            publish(
+                schedule.account,
+                schedule.destination,
+                options_of(schedule),
+                bytes(schedule.body),
+                caller_ip=schedule.caller_ip,
+                queue=schedule.queue,
+                schedule_id=schedule.public_id,
+            )
+    except WorkflowsError as error:
+        logger.warning("schedule %s cannot publish: %s", schedule.public_id, error.message)
+        return storable(error.message)
+    return ""

@@ -1,0 +1,160 @@
+"""How a delivery ends: what happened and what is owed next, in one transaction, under the lease."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Case, Value, When
+
+from workflows_app.engine import clock, events, waiting
+from workflows_app.engine.database import settling
+from workflows_app.engine.invoking import invoke
+from workflows_app.engine.journal import end_run, hold, owe_reports
+from workflows_app.engine.leases import Lease
+from workflows_app.engine.ports import get_dispatcher, get_transport
+from workflows_app.engine.remote.canceling import keep_waits
+from workflows_app.errors import LeaseLost, LimitExceeded
+from workflows_app.models import DeadLetter, Event, Message, Run, Step, Waiter
+from workflows_app.protocol.faults import describe_error
+from workflows_app.protocol.runs import (
+    CallRequest,
+    Canceled,
+    Failed,
+    Finished,
+    Suspended,
+    TurnOutcome,
+)
+from workflows_app.protocol.wire import encode_call
+
+
+def settle_turn(lease: Lease, run: Run, outcome: TurnOutcome) -> None:
+    """Raises LeaseLost when another worker has taken over; then nothing was written."""
+    match outcome:
+        case Suspended(calls=(), invocations=(), waits=(), notifications=(), wake_at=wake_at):
+            _wait(lease, wake_at)
+        case Suspended() as suspended:
+            _suspend(lease, run, suspended)
+        case Finished(result=result):
+            end_run(lease, Run.Status.SUCCEEDED, result, clock.now())
+        case Canceled():
+            end_run(lease, Run.Status.CANCELED, None, clock.now())
+        case Failed(error=error):
+            with settling():
+                hold(lease)
+                fail(run, error)
+
+
+def _suspend(lease: Lease, run: Run, suspended: Suspended) -> None:
+    """Give the lease up, and owe what the run waits for."""
+    try:
+        with settling():
+            to_notify = suspended.notifications
+            notified = events.lock_for(run, to_notify) if to_notify else {}
+            _wait(lease, suspended.wake_at)
+            _owe_calls(run, suspended.calls)
+            invoke(run, suspended.invocations)
+            waiting.begin(run, suspended.waits)
+            if to_notify:
+                events.send(run, to_notify, notified)
+    except LimitExceeded as error:
+        with settling():
+            hold(lease)
+            fail(run, describe_error(error))
+
+
+def _wait(lease: Lease, wake_at: datetime | None) -> None:
+    """Give the lease up until `wake_at`; at once if something has come for the run since it was
+    taken.
+    """
+    changed = Message.objects.held(lease.message_id, lease.token).update(
+        token=None,
+        due_at=Case(When(wakes=lease.wakes, then=Value(wake_at)), default=Value(clock.now())),
+    )
+    if not changed:
+        raise LeaseLost
+    get_dispatcher().ring()
+
+
+def _owe_calls(run: Run, calls: tuple[CallRequest, ...]) -> None:
+    """Owe each call once: not if it is under way, nor if its answer has come meanwhile."""
+    now = clock.now()
+    answered = set(
+        Step.objects.filter(run=run, key__in=[call.key for call in calls]).values_list(
+            "key", flat=True
+        )
+    )
+    Message.objects.bulk_create(
+        [
+            Message(
+                account_id=run.account_id,
+                run=run,
+                kind=Message.Kind.CALL,
+                key=call.key,
+                request=encode_call(call),
+                due_at=now,
+                created_at=now,
+            )
+            for call in calls
+            if call.key not in answered
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def fail(run: Run, error: str) -> None:
+    """End the run as failed: to the dead letter queue, and to whoever wants to be told. In a
+    transaction.
+    """
+    now = clock.now()
+    if not end(run.pk, Run.Status.FAILED, now, error=error):
+        return
+    told = get_transport().handles_failure(run)
+    state = DeadLetter.CallbackState.IN_PROGRESS if told else DeadLetter.CallbackState.NONE
+    DeadLetter.objects.create(
+        account_id=run.account_id, run=run, callback_state=state, created_at=now
+    )
+    if told:
+        owe_failure_callback(run, now)
+
+
+def end(
+    run_pk: int,
+    status: Run.Status,
+    now: datetime,
+    *,
+    result: str | None = None,
+    error: str | None = None,
+) -> bool:
+    """End a live run, and all that it is owed and waits for; those that invoked it will be told.
+    In a transaction. False when it had ended already.
+    """
+    live = Run.objects.live().filter(pk=run_pk)
+    if not live.update(status=status, live_id=None, ended_at=now, result=result, error=error):
+        return False
+    Message.objects.filter(run_id=run_pk).delete()
+    if status == Run.Status.CANCELED:
+        keep_waits(run_pk, now)
+    Waiter.objects.filter(run_id=run_pk).delete()
+    Event.objects.filter(run_id=run_pk).delete()
+    if owe_reports(run_pk, now):
+        get_dispatcher().ring()
+    return True
+
+
+def owe_failure_callback(run: Run, now: datetime) -> None:
+    Message.objects.create(
+        account_id=run.account_id,
+        run=run,
+        kind=Message.Kind.FAILURE,
+        due_at=now,
+        flow_control_id=run.flow_control_id,
+        created_at=now,
+    )
+    get_dispatcher().ring()
+
+
+def retry(lease: Lease, at: datetime) -> None:
+    """Give the message up until its next attempt."""
+    if not Message.objects.held(lease.message_id, lease.token).update(token=None, due_at=at):
+        raise LeaseLost
+    get_dispatcher().ring()
