@@ -1,0 +1,155 @@
+"""What both shells know about their run, and what they need from whoever drives it."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from workflows_app.errors import InvalidInput, StepMisuse
+from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
+from workflows_app.protocol.exchange import check_headers
+from workflows_app.protocol.runs import CallRequest, RunInfo
+from workflows_app.sdk.payloads import decode_payload, encode_body
+from workflows_app.sdk.replay import Recorder, Replay
+from workflows_app.sdk.scopes import Scope
+from workflows_app.sdk.steps import Ask, StepOptions
+
+current_step: contextvars.ContextVar[Ask | None] = contextvars.ContextVar(
+    "workflows_current_step", default=None
+)
+current_scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar(
+    "workflows_current_scope", default=None
+)
+
+
+def _no_webhooks(event_id: str) -> str:
+    raise StepMisuse("whoever drives this run has no URLs for webhooks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the shells need from whoever drives the turn.
+
+    `webhook_url` gives the URL at which anyone may send an event of this id to this run. `threads`
+    says whether step functions may run in threads of their own (not inside a caller's
+    transaction, which lives in one thread). `thread_ends` is called at the end of each such thread.
+    """
+
+    recorder: Recorder
+    webhook_url: Callable[[str], str] = _no_webhooks
+    threads: bool = True
+    thread_ends: Callable[[], None] = lambda: None
+
+
+class BaseContext:
+    """What both shells know about their run."""
+
+    def __init__(self, replay: Replay, ports: Ports, options: StepOptions | None = None) -> None:
+        self._replay = replay
+        self._ports = ports
+        self._options = options or StepOptions()
+
+    @property
+    def _info(self) -> RunInfo:
+        return self._replay.run
+
+    @property
+    def workflow_run_id(self) -> str:
+        return self._info.run_id
+
+    @property
+    def url(self) -> str:
+        return self._info.url
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that were forwarded by the trigger."""
+        return self._info.headers
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._info.labels
+
+    @cached_property
+    def request_payload(self) -> Any:
+        """The trigger's body: decoded JSON where it is JSON, else text, else bytes; None when
+        empty.
+        """
+        return decode_payload(self._info.payload)
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1: of the step inside a step, else of the function."""
+        step = current_step.get()
+        return self._replay.function_attempt if step is None else step.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same on every attempt of this step of this run, and on no other; pass it on to other
+        systems.
+        """
+        step = current_step.get()
+        created = unix_milliseconds(self._info.created_at)
+        run = f"{self._info.run_id}:{created}"
+        return run if step is None else f"{run}:{step.key}"
+
+    def _refuse_nesting(self, name: str) -> None:
+        step = current_step.get()
+        if step is not None:
+            raise StepMisuse(
+                f'step "{name}" was called inside step "{step.name}". Steps are called by the '
+                "workflow function itself: return a value from the outer step and call the inner "
+                "one after it."
+            )
+
+    def _call_request(  # noqa: PLR0913 - the parts of an HTTP request
+        self,
+        scope: Scope,
+        key: str,
+        name: str,
+        url: str,
+        method: str,
+        body: Any,
+        headers: Mapping[str, str] | None,
+    ) -> CallRequest:
+        _check_call(name, url, headers or {})
+        content, content_type = encode_body(name, body)
+        lower = {header.lower() for header in headers or {}}
+        default = (
+            {}
+            if content_type is None or "content-type" in lower
+            else {"Content-Type": content_type}
+        )
+        policy = self._replay.policy(self._options)
+        return CallRequest(
+            key=key,
+            name=name,
+            branch=scope.path,
+            url=url,
+            method=method.upper(),
+            headers={**default, **(headers or {})},
+            body=content,
+            retries=self._options.retries or 0,
+            retry_delay=policy.delay_expression,
+            timeout=self._options.timeout,
+        )
+
+
+def _check_call(name: str, url: Any, headers: Mapping[str, str]) -> None:
+    if not isinstance(url, str):
+        raise InvalidInput(f'the url of step "{name}" must be a text, not {url!r:.80}')
+    try:
+        check_headers(headers)
+    except InvalidInput as error:
+        raise InvalidInput(f'the headers of step "{name}" cannot be sent: {error}') from None
+
+
+def sleep_until(replay: Replay, duration: timedelta | str) -> tuple[datetime, str]:
+    """When a sleep that begins now ends, and what to show as its input."""
+    length = author_duration(duration)
+    return replay.now() + length, encode_json(format_duration(length))

@@ -1,0 +1,47 @@
+"""How control leaves a workflow function: by `BaseException`, which `except Exception` lets
+through.
+"""
+
+from __future__ import annotations
+
+
+class Interrupt(BaseException):
+    """Unwinds the workflow function. Must not be swallowed; the next step would raise it again."""
+
+
+class Suspend(Interrupt):
+    """The run has to wait. What it waits for stands in the turn."""
+
+
+class CancelRun(Interrupt):
+    """The function asked for its own run to be cancelled."""
+
+
+class Halt(Interrupt):
+    """The turn cannot be continued, for a reason that is not the workflow's: `cause` is raised by
+    the driver.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _OrdinaryErrors:
+    """Turns what is more than an error to Python, when an author's code raises it, into one.
+
+    A `sys.exit()` must not end the worker, nor a StopIteration what calls or awaits the code.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        match error:
+            case SystemExit(code=code):
+                raise RuntimeError(f"sys.exit({code!r}) was called") from error
+            case StopIteration():
+                raise RuntimeError("StopIteration was raised") from error
+
+
+ordinary_errors = _OrdinaryErrors()

@@ -1,0 +1,347 @@
+"""The replay core: names steps, consults the history, decides. Knows neither threads nor await."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from workflows_app.errors import (
+    IncompatibleHistory,
+    InvalidDuration,
+    InvalidInput,
+    StepError,
+)
+from workflows_app.protocol.backoff import RetryPolicy
+from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.faults import describe_error
+from workflows_app.protocol.runs import (
+    CallRequest,
+    EventWait,
+    FailedAttempt,
+    Failures,
+    History,
+    InvocationRequest,
+    Notification,
+    RunInfo,
+    RunRequest,
+    StepKind,
+    StepRecord,
+    Suspended,
+)
+from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend
+from workflows_app.sdk.scopes import Scope, check_name
+from workflows_app.sdk.steps import Ask, StepOptions, delay_before_retry, step_behind
+
+FUNCTION = ""
+"""The key of attempts of the function itself, between its steps."""
+NO_FAILURES = Failures(count=0, retry_at=None)
+
+
+class Extent(Enum):
+    """How far a turn may go."""
+
+    TO_THE_NEXT_WAIT = auto()
+    ONE_BATCH = auto()
+    """One step, or the next step of each parallel branch: what one HTTP delivery executes."""
+    RECORDED = auto()
+    """No further than what is recorded: every step that has no result yet waits."""
+
+
+class Recorder(Protocol):
+    """The journal, as the SDK sees it."""
+
+    def record(
+        self, steps: list[StepRecord], attempts: list[FailedAttempt]
+    ) -> dict[str, StepRecord]:
+        """Store durably, then return. First results win: what stood before comes back by key.
+
+        Raises LeaseLost when another worker owns the run now.
+        """
+
+    def atomic(self, execute: Callable[[], StepRecord]) -> StepRecord:
+        """Run `execute` and store its record in one transaction. Raises what `execute` raises."""
+
+
+class Replay:
+    """One turn of one run.
+
+    Sequential within a scope; scopes may be used from different threads, each by one at a time.
+    """
+
+    def __init__(
+        self,
+        run: RunInfo,
+        history: History,
+        now: Callable[[], datetime],
+        max_result_bytes: int,
+        extent: Extent,
+    ) -> None:
+        self.run = run
+        self.now = now
+        self._extent = extent
+        self._max_result_bytes = max_result_bytes
+        self._failures = dict(history.failures)
+        self._recorded = len(history.steps)
+        self._by_branch: dict[str, list[StepRecord]] = {}
+        for step in history.steps:
+            self._by_branch.setdefault(step.branch, []).append(step)
+        self._scopes: dict[str, Scope] = {}
+        self.root = self._scope(None, "")
+        self.calls: list[CallRequest] = []
+        self.invocations: list[InvocationRequest] = []
+        self.waits: list[EventWait] = []
+        self.notifications: list[Notification] = []
+        self._wakes: list[datetime] = []
+        self.stopped: Interrupt | None = None
+        self._left_branches = False
+
+    # -- scopes
+
+    def _scope(self, parent: Scope | None, path: str) -> Scope:
+        scope = Scope(parent, path, self._by_branch.get(path, []))
+        self._scopes[path] = scope
+        return scope
+
+    def branch(self, parent: Scope) -> Scope:
+        """A new parallel branch. Branches are numbered in the order in which they are opened."""
+        parent.branches += 1
+        path = f"{parent.path}.{parent.branches}" if parent.path else str(parent.branches)
+        return self._scope(parent, path)
+
+    def _opened_around(self, path: str) -> dict[str, int]:
+        opened: dict[str, int] = {}
+        scope: Scope | None = self._scopes[path]
+        while scope is not None:
+            if scope.branches:
+                opened[scope.path] = scope.branches
+            scope = scope.parent
+        return opened
+
+    def leave_branches(self) -> None:
+        """The function ended before its branches did, so they need not ask for all they
+        recorded.
+        """
+        self._left_branches = True
+
+    # -- deciding
+
+    def find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
+        """The step's key, and its record if there is one. Raises Halt when the history does not
+        fit.
+        """
+        if self.stopped is not None:
+            raise self.stopped
+        if scope.waits:
+            raise Suspend
+        check_name(name)
+        key = scope.next_key(name)
+        if scope.position >= len(scope.expected):
+            return key, None
+        recorded = scope.expected[scope.position]
+        if recorded.key != key or recorded.kind != kind:
+            raise self.stop(Halt(self._mismatch(recorded, key, kind)))
+        scope.position += 1
+        return key, recorded
+
+    def value_of(self, record: StepRecord) -> Any:
+        """What the step returned. Raises StepError when it failed."""
+        if record.error is not None:
+            error = decode_json(record.error)
+            failure = StepError(
+                record.name, error["type"], error["message"], record.attempts, record.key
+            )
+            failure.opened = self._opened_around(record.branch)
+            raise failure
+        return None if record.result is None else decode_json(record.result)
+
+    def prepare(
+        self, scope: Scope, key: str, name: str, kind: StepKind, options: StepOptions
+    ) -> Ask | datetime:
+        """The step to execute, or the time at which its next attempt falls due."""
+        failures = self._failures.get(key, NO_FAILURES)
+        if failures.retry_at is not None and failures.retry_at > self.now():
+            return failures.retry_at
+        if self._extent is Extent.RECORDED:
+            return self.now()
+        if self._extent is Extent.ONE_BATCH and (scope.executed or scope.executed_below):
+            return self.now()
+        scope.count_execution()
+        return Ask(
+            key=key,
+            name=name,
+            kind=kind,
+            branch=scope.path,
+            policy=self.policy(options),
+            timeout=self.run.timeout if options.timeout is None else options.timeout,
+            attempt=failures.count + 1,
+        )
+
+    def policy(self, options: StepOptions) -> RetryPolicy:
+        own = options.retry_delay
+        return RetryPolicy(
+            retries=self.run.retries if options.retries is None else options.retries,
+            delay_expression=self.run.retry_delay if own is None else own,
+        )
+
+    # -- outcomes of one step
+
+    def succeeded(
+        self, ask: Ask, started_at: datetime, given: str | None, result: str
+    ) -> StepRecord:
+        self.check_size(f'step "{ask.name}"', result)
+        return self._record(ask, started_at, given, result=None if result == "null" else result)
+
+    def check_size(self, returned_by: str, result: str) -> None:
+        """Raises InvalidInput for more JSON than a result may have."""
+        size = len(result.encode())
+        if size > self._max_result_bytes:
+            raise InvalidInput(
+                f"{returned_by} returned {size} bytes of JSON, more than the "
+                f"{self._max_result_bytes} that WORKFLOWS['MAX_RESULT_BYTES'] allows; store the "
+                "data elsewhere and return a reference to it"
+            )
+
+    def failed(
+        self, ask: Ask, started_at: datetime, given: str | None, error: Exception
+    ) -> tuple[FailedAttempt, StepRecord | None]:
+        """The attempt's entry, and the step's own when no attempt is left."""
+        attempt = self._failed_attempt(ask.key, ask.attempt, ask.policy, started_at, error)
+        if attempt.retry_at is None:
+            return attempt, self._record(ask, started_at, given, error=attempt.error)
+        return attempt, None
+
+    def _failed_attempt(
+        self, key: str, number: int, policy: RetryPolicy, started_at: datetime, error: Exception
+    ) -> FailedAttempt:
+        try:
+            delay = delay_before_retry(policy, number, error)
+        except InvalidDuration as wrong:
+            error, delay = wrong, None
+        ended_at = self.now()
+        return FailedAttempt(
+            key=key,
+            number=number,
+            error=describe_error(error),
+            started_at=started_at,
+            ended_at=ended_at,
+            retry_at=None if delay is None else ended_at + delay,
+        )
+
+    def _record(
+        self,
+        ask: Ask,
+        started_at: datetime,
+        given: str | None,
+        *,
+        result: str | None = None,
+        error: str | None = None,
+    ) -> StepRecord:
+        return StepRecord(
+            key=ask.key,
+            name=ask.name,
+            kind=ask.kind,
+            branch=ask.branch,
+            input=given,
+            result=result,
+            error=error,
+            attempts=ask.attempt,
+            started_at=started_at,
+            ended_at=self.now(),
+        )
+
+    def sleep_record(
+        self, scope: Scope, key: str, name: str, until: datetime, given: str
+    ) -> StepRecord:
+        return StepRecord(
+            key=key,
+            name=name,
+            kind=StepKind.SLEEP,
+            branch=scope.path,
+            input=given,
+            result=None,
+            error=None,
+            attempts=1,
+            started_at=self.now(),
+            ended_at=until,
+        )
+
+    def invoke(self, scope: Scope, key: str, name: str, run: RunRequest) -> None:
+        """Have the server start the run once this turn ends."""
+        self.invocations.append(InvocationRequest(key=key, name=name, branch=scope.path, run=run))
+
+    # -- stopping
+
+    def stop(self, interrupt: Interrupt) -> Interrupt:
+        """No step runs after this; whoever asks for one is interrupted again."""
+        if self.stopped is None or isinstance(self.stopped, Suspend):
+            self.stopped = interrupt
+        return interrupt
+
+    def wait(self, scope: Scope, moment: datetime | None) -> None:
+        """The scope waits, until `moment` if it is given; the run has to go on at the earliest of
+        all.
+        """
+        scope.waits = True
+        if moment is not None:
+            self._wakes.append(moment)
+
+    def suspended(self) -> Suspended:
+        return Suspended(
+            calls=tuple(self.calls),
+            invocations=tuple(self.invocations),
+            waits=tuple(self.waits),
+            notifications=tuple(self.notifications),
+            wake_at=min(self._wakes, default=None),
+        )
+
+    def function_failed(self, error: Exception, started_at: datetime) -> FailedAttempt:
+        """The function itself raised. It is tried again, except where a replay could only raise the
+        same.
+        """
+        policy = self.policy(StepOptions())
+        if step_behind(error) is not None:
+            policy = RetryPolicy(retries=0)
+        return self._failed_attempt(FUNCTION, self.function_attempt, policy, started_at, error)
+
+    @property
+    def function_attempt(self) -> int:
+        """Which attempt of the function itself this turn is, from 1."""
+        return self._failures.get(FUNCTION, NO_FAILURES).count + 1
+
+    def check_not_swallowed(self) -> None:
+        """Raises the interrupt that the function caught and did not pass on."""
+        if self.stopped is not None:
+            raise self.stopped
+        if self.root.waits:
+            raise Suspend
+
+    def check_all_asked(self) -> None:
+        """Raises IncompatibleHistory when the function ended without asking for a recorded step."""
+        visited = sum(scope.position for scope in self._scopes.values())
+        if visited == self._recorded:
+            return
+        for path, steps in self._by_branch.items():
+            if path and self._left_branches:
+                continue
+            position = self._scopes[path].position if path in self._scopes else 0
+            if position < len(steps):
+                raise IncompatibleHistory(
+                    f'run {self.run.run_id} has recorded step "{steps[position].key}", but the '
+                    f"function ended without asking for it. {_WHAT_TO_DO}"
+                )
+
+    def _mismatch(self, recorded: StepRecord, key: str, kind: StepKind) -> IncompatibleHistory:
+        return IncompatibleHistory(
+            f'run {self.run.run_id} has recorded {recorded.kind} step "{recorded.key}" where the '
+            f'code of workflow "{self.run.workflow}" now asks for {kind} step "{key}". '
+            f"{_WHAT_TO_DO}"
+        )
+
+
+_WHAT_TO_DO = (
+    "Code that runs in flight depend on must keep the order and names of the steps they have "
+    "recorded: put the old code back and resume the run from the dead letter queue, or restart it "
+    "to run all steps again with the new code."
+)

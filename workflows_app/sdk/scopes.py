@@ -1,0 +1,71 @@
+"""Where in a workflow function a step is asked for, and what that makes its key."""
+
+from __future__ import annotations
+
+import re
+
+from workflows_app.errors import StepMisuse
+from workflows_app.protocol.runs import StepRecord
+from workflows_app.protocol.texts import check_storable
+
+MAX_NAME = 255
+_ENDS_LIKE_A_BRANCH = re.compile(r"@[\d.]+$")
+
+
+class Scope:
+    """The function itself (path "") or one parallel branch of it; its steps follow one another."""
+
+    __slots__ = (
+        "asked",
+        "branches",
+        "executed",
+        "executed_below",
+        "expected",
+        "occurrences",
+        "parent",
+        "path",
+        "position",
+        "waits",
+    )
+
+    def __init__(self, parent: Scope | None, path: str, expected: list[StepRecord]) -> None:
+        self.parent = parent
+        self.path = path
+        self.expected = expected
+        self.position = 0
+        self.branches = 0
+        self.asked: set[str] = set()
+        self.occurrences: dict[str, int] = {}
+        self.waits = False
+        self.executed: int = parent.executed if parent else 0
+        self.executed_below = 0
+
+    def count_execution(self) -> None:
+        self.executed += 1
+        above = self.parent
+        while above is not None:
+            above.executed_below += 1
+            above = above.parent
+
+    def next_key(self, name: str) -> str:
+        """`name`, in branch 2.1 `name@2.1`, the second time `name#2`."""
+        first = f"{name}@{self.path}" if self.path else name
+        occurrence = self.occurrences.get(first, 0) + 1
+        key = first if occurrence == 1 else f"{first}#{occurrence}"
+        while key in self.asked:
+            occurrence += 1
+            key = f"{first}#{occurrence}"
+        self.occurrences[first] = occurrence
+        self.asked.add(key)
+        return key
+
+
+def check_name(name: str) -> None:
+    """Raises StepMisuse for what cannot name a step."""
+    if not name or len(name) > MAX_NAME:
+        raise StepMisuse(f"a step's name is a text of 1 to {MAX_NAME} characters, not {name!r:.80}")
+    if _ENDS_LIKE_A_BRANCH.search(name):
+        raise StepMisuse(
+            f'a step\'s name must not end like "@2", as {name!r} does: that marks branches'
+        )
+    check_storable("a step's name", name)

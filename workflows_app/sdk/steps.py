@@ -1,0 +1,96 @@
+"""A step to be executed: its policy, what became of an attempt, what it was called with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from workflows_app.errors import (
+    InvalidInput,
+    StepError,
+    StepMisuse,
+    WorkflowNonRetryableError,
+    WorkflowRetryAfterError,
+)
+from workflows_app.protocol.backoff import RetryPolicy
+from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.durations import parse_duration
+from workflows_app.protocol.runs import StepKind
+
+_SHOWN_INPUT = 10_000
+"""Characters of an input that are stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOptions:
+    """Policy of a step; None means the run's."""
+
+    retries: int | None = None
+    retry_delay: str | None = None
+    timeout: timedelta | None = None
+
+
+def with_options(
+    options: StepOptions,
+    retries: int | None,
+    retry_delay: str | None,
+    timeout: timedelta | None,
+) -> StepOptions:
+    """`options`, changed where a value is given."""
+    given = {"retries": retries, "retry_delay": retry_delay, "timeout": timeout}
+    return replace(options, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # one dict of differently typed fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A step that has no result yet and is to be executed now."""
+
+    key: str
+    name: str
+    kind: StepKind
+    branch: str
+    policy: RetryPolicy
+    timeout: timedelta | None
+    attempt: int
+
+
+def delay_before_retry(policy: RetryPolicy, failures: int, error: Exception) -> timedelta | None:
+    """How long to wait after the `failures`-th failed attempt; None when there is no other."""
+    if isinstance(error, WorkflowNonRetryableError | InvalidInput | StepMisuse):
+        return None
+    delay = policy.delay_after(failures)
+    if delay is not None and isinstance(error, WorkflowRetryAfterError):
+        return parse_duration(error.retry_after)
+    return delay
+
+
+def step_behind(error: BaseException | None) -> StepError | None:
+    """The recorded step's failure that led to it, if one did: every replay would raise it again."""
+    while error is not None:
+        if isinstance(error, StepError):
+            return error
+        if isinstance(error, BaseExceptionGroup):
+            return next(filter(None, map(step_behind, error.exceptions)), None)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def describe_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    """What a step was called with, for people to read: JSON where it is, else its `repr`."""
+    if not args and not kwargs:
+        return None
+    given: Any = list(args) if not kwargs else {"args": list(args), "kwargs": kwargs}
+    try:
+        text = encode_json(given)
+    except InvalidInput:
+        text = encode_json(_readable(given))
+    return text if len(text) <= _SHOWN_INPUT else encode_json(text[:_SHOWN_INPUT] + "…")
+
+
+def _readable(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {str(name): _readable(value) for name, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [_readable(value) for value in given]
+    return given if isinstance(given, str | int | bool | None) else repr(given)
