@@ -1,0 +1,41 @@
+"""The one task that django-q2 carries."""
+
+from __future__ import annotations
+
+import time
+from multiprocessing import util
+from multiprocessing.sharedctypes import RawValue
+
+from workflows_app.conf import get_settings
+from workflows_app.engine import drain as engine
+from workflows_app.worker import endings
+
+answered = RawValue("d", 0.0)
+"""When a worker of this cluster answered a ring last. Shared by fork; the watchdog reads it."""
+reported = RawValue("d", 0.0)
+"""When the cluster's monitor took a worker's report last."""
+
+_prepared = False
+
+
+def drain() -> None:
+    """Answer the doorbell. Never raises and returns nothing, so that django-q2 has nothing to
+    retry.
+    """
+    answered.value = time.monotonic()
+    _prepare()
+    engine.drain()
+
+
+def _prepare() -> None:
+    """Once per worker process: an end, however it comes, gives the leases back."""
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+    endings.before_end(_stop)
+    util.Finalize(None, _stop, exitpriority=100)
+
+
+def _stop() -> None:
+    engine.crew().stop(get_settings().SHUTDOWN_GRACE.total_seconds())
