@@ -1,0 +1,1 @@
+"""Runs whose function lives elsewhere, driven by deliveries to its endpoint."""
