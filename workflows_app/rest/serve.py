@@ -1,0 +1,95 @@
+"""`/serve/{name}`: the signed endpoint of each workflow registered here."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import connections
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from workflows_app.conf import get_settings
+from workflows_app.engine import clock
+from workflows_app.engine.addresses import serve_url, webhook_url
+from workflows_app.engine.database import connection
+from workflows_app.errors import InvalidInput, StepMisuse
+from workflows_app.models import Account, Run
+from workflows_app.rest.request_body import read_up_to
+from workflows_app.rest.served_messages import is_message, start_run
+from workflows_app.sdk.serving import Host, ServeRequest, serve
+
+logger = logging.getLogger("workflows_app")
+
+
+@csrf_exempt
+def serve_view(request: HttpRequest, name: str) -> HttpResponse:
+    try:
+        delivery, host = _read(request, name), _host(request, name)
+        answer = start_run(delivery, host) if is_message(delivery) else serve(delivery, host)
+    except InvalidInput as error:
+        return JsonResponse({"error": error.message}, status=400)
+    except Exception:
+        logger.exception("a delivery to workflow %s failed", name)
+        return JsonResponse({"error": "internal error"}, status=500)
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+
+
+def _read(request: HttpRequest, name: str) -> ServeRequest:
+    return ServeRequest(
+        method=request.method or "",
+        workflow=name,
+        headers={key.lower(): _decoded(value) for key, value in request.headers.items()},
+        body=read_up_to(request, _most_bytes()),
+    )
+
+
+def _decoded(value: str) -> str:
+    """Servers hand headers over as Latin-1; what is UTF-8 was meant so."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _most_bytes() -> int:
+    """A payload takes four thirds of its size in base64, and the results so far come on top."""
+    return 2 * get_settings().MAX_PAYLOAD_BYTES
+
+
+def _host(request: HttpRequest, name: str) -> Host:
+    settings = get_settings()
+    query = request.META.get("QUERY_STRING", "")
+    url = serve_url(name)
+    return Host(
+        url=f"{url}?{query}" if query else url,
+        keys_of=signing_keys_of,
+        webhook_url=webhook_url_of,
+        now=clock.now,
+        max_body_bytes=_most_bytes(),
+        max_result_bytes=settings.MAX_RESULT_BYTES,
+        # A transaction round the request lives in this thread alone.
+        threads=not connection().in_atomic_block,
+        thread_ends=connections.close_all,
+    )
+
+
+def webhook_url_of(run_id: str, event_id: str) -> str:
+    """Raises StepMisuse when several accounts have a live run of this id: the delivery does not
+    say whose it is.
+    """
+    runs = Run.objects.filter(live_id=run_id)[:2]
+    if len(runs) != 1:
+        raise StepMisuse(f'no one live run has the id "{run_id}", so a webhook cannot name it')
+    return webhook_url(runs[0], event_id)
+
+
+def signing_keys_of(run_id: str) -> list[str]:
+    """The keys of each account that has a live run of this id, found by an index look-up an
+    account.
+    """
+    if not run_id.isprintable():
+        return []
+    live = Run.objects.filter(account=OuterRef("pk"), live_id=run_id)
+    owners = Account.objects.filter(Exists(live)).order_by("pk")
+    return [key for owner in owners for key in owner.signing_keys]

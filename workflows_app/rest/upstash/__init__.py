@@ -1,0 +1,1 @@
+"""The REST dialect of Upstash Workflow: one module per resource."""
