@@ -1,0 +1,104 @@
+"""Workflows whose runs the admin shows in these tests."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from workflows_app import Context, Failure, StepError, workflow
+
+
+@workflow("admin-order")
+def order(context: Context) -> dict[str, Any]:
+    """Two steps and a result."""
+    number = context.run("create", int, 7)
+    return {"order": context.run("confirm", abs, number)}
+
+
+@workflow("admin-charge", retries=1, retry_delay="60000")
+def charge(context: Context) -> str:
+    """A step that goes well, and one that always fails, with one retry after a minute."""
+    context.run("load-cart", list, ("teapot",))
+    return context.run("charge-card", decline, "<b>no funds</b>")
+
+
+def decline(reason: str) -> str:
+    raise ConnectionError(reason)
+
+
+@workflow("admin-wrap", retries=0)
+def wrap(context: Context) -> None:
+    """Raises an error of its own when its step has failed."""
+    try:
+        context.run("charge-card", decline, "no funds")
+    except StepError as error:
+        raise ValueError("the order cannot be paid") from error
+
+
+@workflow("admin-alarm", retries=0)
+def alarm(context: Context) -> None:
+    """Fails, and so does its failure function."""
+    raise KeyError("pager")
+
+
+@alarm.on_failure
+def tell(failure: Failure) -> None:
+    raise RuntimeError("nobody answers")
+
+
+@workflow("admin-nap")
+def nap(context: Context) -> str:
+    context.run("undress", int, 0)
+    context.sleep("night", "8h")
+    return "rested"
+
+
+@workflow("admin-branches")
+def branches(context: Context) -> list[int]:
+    return context.parallel(
+        *(partial(context.run, f"branch-{number}", int, number) for number in range(3))
+    )
+
+
+@workflow("admin-many")
+def many(context: Context) -> int:
+    """As many steps as the payload says."""
+    for number in range(context.request_payload):
+        context.run(f"step-{number}", int, number)
+    return int(context.request_payload)
+
+
+@workflow("admin-ask")
+def ask(context: Context) -> int:
+    """Waits for the answer of another server."""
+    answer = context.call(
+        "ask-registry",
+        url="https://registry.example/people",
+        method="POST",
+        headers={"Authorization": "Bearer top-secret"},
+        body={"name": "Ada"},
+    )
+    return answer.status
+
+
+@workflow("admin-echo")
+def echo(context: Context) -> Any:
+    return context.run("echo", same, context.request_payload)
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+@workflow("admin-wait")
+def wait(context: Context) -> Any:
+    return context.wait_for_event("payment", "paid", timeout="1h").event_data
+
+
+@workflow("admin-invoke")
+def invoke(context: Context) -> list[Any]:
+    """Invokes what sleeps, and what echoes."""
+    return [
+        context.invoke("echo", workflow=echo, body="tea").body,
+        context.invoke("rest", workflow=nap, workflow_run_id="nap-1").body,
+    ]

@@ -1,0 +1,126 @@
+"""Flow control keys and their limits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from tests.admin import flows
+from tests.admin.pages import messages, rows
+from workflows_app import FlowControlSpec
+from workflows_app.engine import flow_control, leases
+from workflows_app.models import FlowControl
+
+URL = "/admin/workflows_app/flowcontrol/"
+
+
+@pytest.fixture
+def reports(db: None) -> FlowControl:
+    """A key for two at once and ten a minute; one of its three runs is at work."""
+    limit = FlowControlSpec(key="reports", parallelism=1, rate=10, period=timedelta(minutes=1))
+    flows.order.trigger_many([1, 2, 3], flow_control=limit)
+    leases.claim(5)
+    return FlowControl.objects.get()
+
+
+def test_each_key_shows_its_limits_and_how_far_they_are_used(
+    admin_client: Client, reports: FlowControl
+):
+    assert rows(admin_client.get(URL)) == ["reports open 1 10 per 1 min 1 2"]
+
+
+def test_new_limits_hold_for_the_work_that_waits(admin_client: Client, reports: FlowControl):
+    page = admin_client.post(
+        f"{URL}{reports.pk}/change/",
+        {"parallelism": "3", "rate": "", "period": "0:00:01"},
+        follow=True,
+    )
+
+    assert messages(page) == ["The flow control “reports” was changed successfully."]
+    assert rows(page) == ["reports open 3 - 1 2"]
+    assert len(leases.claim(5)) == 2
+    assert LogEntry.objects.get().object_repr == "reports"
+
+
+def test_a_key_is_made_before_it_is_used(admin_client: Client, db: None):
+    page = admin_client.post(
+        f"{URL}add/",
+        {"account": "1", "key": "mails", "parallelism": "", "rate": "5", "period": "0:01:00"},
+        follow=True,
+    )
+
+    assert messages(page) == ["The flow control “mails” was added successfully."]
+    assert rows(page) == ["mails open - 5 per 1 min 0 0"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        ({"parallelism": "", "rate": ""}, "Give a parallelism, a rate, or both."),
+        ({"parallelism": "0"}, "Ensure this value is greater than or equal to 1."),
+        ({"rate": "-3"}, "Ensure this value is greater than or equal to 1."),
+        ({"rate": "1", "period": "0"}, "A period is longer than 0 seconds."),
+        ({"rate": "1", "period": "soon"}, "Enter a valid duration."),
+        ({"rate": "1", "key": "reports"}, "Flow control with this Account and Key already exists."),
+    ],
+)
+def test_limits_that_limit_nothing_are_refused(
+    admin_client: Client, reports: FlowControl, limits: dict[str, str], complaint: str
+):
+    form = {"account": "1", "key": "mails", "parallelism": "", "rate": "", "period": "1"} | limits
+
+    page = admin_client.post(f"{URL}add/", form)
+
+    assert complaint in page.content.decode()
+    assert FlowControl.objects.count() == 1
+
+
+def test_a_key_is_paused_and_resumed(admin_client: Client, reports: FlowControl):
+    paused = admin_client.post(f"{URL}{reports.pk}/pause/", follow=True)
+
+    assert messages(paused) == ["Nothing of the key “reports” starts now."]
+    assert rows(admin_client.get(URL)) == ["reports paused 1 10 per 1 min 1 2"]
+    resumed = admin_client.post(f"{URL}{reports.pk}/resume/", follow=True)
+    assert messages(resumed) == ["The key “reports” goes on."]
+    assert rows(admin_client.get(URL)) == ["reports open 1 10 per 1 min 1 2"]
+
+
+def test_pinned_limits_are_changed_once_they_are_unpinned(
+    admin_client: Client, reports: FlowControl
+):
+    flow_control.pin(reports.account, "reports", parallelism=2)
+    change = {"parallelism": "3", "rate": "20", "period": "0:01:00"}
+
+    admin_client.post(f"{URL}{reports.pk}/change/", change)
+    assert rows(admin_client.get(URL)) == ["reports open 2, pinned 20 per 1 min 1 2"]
+    page = admin_client.post(f"{URL}{reports.pk}/unpin/", follow=True)
+    assert messages(page) == ["The limits of the key “reports” were unpinned."]
+    admin_client.post(f"{URL}{reports.pk}/change/", change)
+    assert rows(admin_client.get(URL)) == ["reports open 3 20 per 1 min 1 2"]
+
+
+def test_a_pinned_limit_is_limit_enough(admin_client: Client, reports: FlowControl):
+    flow_control.pin(reports.account, "reports", rate=5)
+    change = {"parallelism": ""}
+
+    page = admin_client.post(f"{URL}{reports.pk}/change/", change, follow=True)
+
+    assert rows(page) == ["reports open - 5 per 1 s, pinned 1 2"]
+
+
+def test_a_rate_is_reset(admin_client: Client, reports: FlowControl):
+    page = admin_client.post(f"{URL}{reports.pk}/reset-rate/", follow=True)
+
+    assert messages(page) == ["The key “reports” begins a new period."]
+    reports.refresh_from_db()
+    assert reports.window_count == 0
+
+
+def test_limits_are_pinned_as_they_are(admin_client: Client, reports: FlowControl):
+    page = admin_client.post(f"{URL}{reports.pk}/pin/", follow=True)
+
+    assert messages(page) == ["The limits of the key “reports” were pinned."]
+    assert rows(admin_client.get(URL)) == ["reports open 1, pinned 10 per 1 min, pinned 1 2"]

@@ -1,0 +1,208 @@
+"""Who may see and who may act, address by address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from tests.admin import flows
+from tests.admin.pages import messages, read
+from tests.conftest import Clock
+from workflows_app import FlowControlSpec
+from workflows_app.engine import accounts
+from workflows_app.models import (
+    Account,
+    DeadLetter,
+    Event,
+    Invocation,
+    Message,
+    Publication,
+    Queue,
+    Run,
+    Schedule,
+    Step,
+    Token,
+    UrlGroup,
+    Waiter,
+)
+
+VERBS = {
+    "run": ["cancel", "wake", "resume", "restart"],
+    "deadletter": ["resume", "restart", "retry-callback"],
+    "account": ["rotate-keys"],
+    "token": ["revoke"],
+    "message": [],
+    "flowcontrol": ["pause", "resume", "unpin", "reset-rate"],
+    "publication": ["cancel", "retry", "dismiss"],
+    "queue": ["pause", "resume"],
+    "urlgroup": [],
+    "schedule": ["pause", "resume"],
+    "waiter": [],
+    "event": [],
+    "invocation": [],
+}
+ALL_VERBS = [(model, verb) for model, verbs in VERBS.items() for verb in verbs]
+
+
+@pytest.fixture
+def rows_of(failed_run: Run, dead_letter: DeadLetter, clock: Clock) -> dict[str, int]:
+    """The key of one row of each model."""
+    account = Account.objects.default()
+    accounts.create_token(account, "ci", Token.Scope.FULL)
+    flows.order.trigger(flow_control=FlowControlSpec(key="reports", parallelism=1))
+    message = Message.objects.get()
+    assert message.flow_control_id is not None
+    return {
+        "run": failed_run.pk,
+        "deadletter": dead_letter.pk,
+        "account": account.pk,
+        "token": Token.objects.get().pk,
+        "message": message.pk,
+        "flowcontrol": message.flow_control_id,
+        **_plain_rows(account, clock),
+        **_waiting_rows(failed_run, clock),
+    }
+
+
+def _plain_rows(account: Account, clock: Clock) -> dict[str, int]:
+    named = {"account": account, "name": "orders", "created_at": clock.now, "updated_at": clock.now}
+    publication = Publication.objects.create(
+        account=account,
+        public_id="msg_1",
+        url="https://shop.example.org/",
+        retries=0,
+        not_before=clock.now,
+        created_at=clock.now,
+    )
+    schedule = Schedule.objects.create(
+        account=account, public_id="scd_1", cron="0 * * * *", created_at=clock.now
+    )
+    return {
+        "publication": publication.pk,
+        "queue": Queue.objects.create(**named).pk,
+        "urlgroup": UrlGroup.objects.create(**named).pk,
+        "schedule": schedule.pk,
+    }
+
+
+def _waiting_rows(run: Run, clock: Clock) -> dict[str, int]:
+    event = Event.objects.create(run=run, event_id="approved", created_at=clock.now)
+    said = '{"stepName":"wait","branch":""}'
+    step = {"key": "1", "step": said, "created_at": clock.now}
+    waiter = Waiter.objects.create(
+        account_id=run.account_id, run=run, event_id="approved", deadline=clock.now, **step
+    )
+    invocation = Invocation.objects.create(parent=run, child=run, **step)
+    return {"waiter": waiter.pk, "event": event.pk, "invocation": invocation.pk}
+
+
+def addresses(rows_of: dict[str, int]) -> list[str]:
+    found = []
+    for model, pk in rows_of.items():
+        base = f"/admin/workflows_app/{model}/"
+        pages = ("", "add/", f"{pk}/change/", f"{pk}/history/", f"{pk}/delete/")
+        found += [base + page for page in pages]
+        found += [f"{base}{pk}/{verb}/" for verb in VERBS[model]]
+    step = Step.objects.filter(run=rows_of["run"]).first()
+    assert step is not None
+    run = f"/admin/workflows_app/run/{rows_of['run']}"
+    return [*found, f"{run}/value/payload/", f"{run}/steps/{step.pk}/result/"]
+
+
+def test_a_stranger_is_sent_to_the_login_from_every_address(
+    client: Client, rows_of: dict[str, int]
+):
+    for address in addresses(rows_of):
+        for answer in (client.get(address), client.post(address)):
+            assert answer.status_code == 302
+            assert answer["Location"] == f"/admin/login/?next={address}"
+
+
+def test_staff_without_permissions_reaches_nothing(
+    client_with: Callable[..., Client], rows_of: dict[str, int]
+):
+    client = client_with()
+
+    for address in addresses(rows_of):
+        assert client.get(address).status_code == 403, address
+        assert client.post(address).status_code == 403, address
+
+
+def test_who_may_only_look_sees_no_buttons_and_no_actions(
+    client_with: Callable[..., Client], rows_of: dict[str, int]
+):
+    client = client_with(*(f"view_{model}" for model in VERBS))
+
+    for model, pk in rows_of.items():
+        listed = client.get(f"/admin/workflows_app/{model}/")
+        page = read(client.get(f"/admin/workflows_app/{model}/{pk}/change/"))
+        assert 'name="action"' not in listed.content.decode()
+        assert "…\nHistory" not in page
+        assert "Delete…" not in page
+    payload = client.get(f"/admin/workflows_app/run/{rows_of['run']}/value/payload/")
+    assert payload.content == b'{"cart":5}'
+
+
+@pytest.mark.parametrize(("model", "verb"), ALL_VERBS)
+def test_who_may_only_look_is_refused_every_verb(
+    client_with: Callable[..., Client], rows_of: dict[str, int], model: str, verb: str
+):
+    client = client_with(f"view_{model}")
+    address = f"/admin/workflows_app/{model}/{rows_of[model]}/{verb}/"
+    action = {"action": verb, "_selected_action": [str(rows_of[model])], "confirmed": "yes"}
+
+    answers = [client.get(address).status_code, client.post(address).status_code]
+    client.post(f"/admin/workflows_app/{model}/", action)
+
+    assert answers == [403, 403]
+    assert DeadLetter.objects.count() == 1
+    assert Run.objects.count() == 2
+    assert Token.objects.usable().count() == 1
+
+
+@pytest.mark.parametrize(("model", "verb"), ALL_VERBS)
+def test_who_may_change_may_use_the_verbs(
+    client_with: Callable[..., Client], rows_of: dict[str, int], model: str, verb: str
+):
+    client = client_with(f"change_{model}")
+    address = f"/admin/workflows_app/{model}/{rows_of[model]}/{verb}/"
+
+    assert client.get(address).status_code == 200
+    assert len(messages(client.post(address, follow=True))) == 1
+
+
+def test_who_may_not_see_runs_is_led_back_to_the_dead_letters(
+    client_with: Callable[..., Client], rows_of: dict[str, int]
+):
+    client = client_with("change_deadletter")
+
+    page = client.post(
+        f"/admin/workflows_app/deadletter/{rows_of['deadletter']}/resume/", follow=True
+    )
+
+    assert page.request["PATH_INFO"] == "/admin/workflows_app/deadletter/"
+    assert messages(page)[0].startswith("Run card-5 was resumed")
+
+
+def test_making_and_revoking_tokens_are_separate_permissions(
+    client_with: Callable[..., Client], rows_of: dict[str, int]
+):
+    client = client_with("view_token", "add_token")
+    form = {"account": rows_of["account"], "name": "new", "scope": "full"}
+
+    assert client.post("/admin/workflows_app/token/add/", form).status_code == 200
+    assert client.post(f"/admin/workflows_app/token/{rows_of['token']}/revoke/").status_code == 403
+    assert Token.objects.usable().count() == 2
+
+
+def test_a_verb_from_another_site_is_refused(sleeping_run: Run, admin_user):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+
+    answer = client.post(f"/admin/workflows_app/run/{sleeping_run.pk}/cancel/")
+
+    assert answer.status_code == 403
+    sleeping_run.refresh_from_db()
+    assert sleeping_run.is_live

@@ -1,0 +1,253 @@
+"""The list of runs."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.admin import flows
+from tests.admin.pages import messages, read, rows
+from tests.conftest import Clock
+from workflows_app import FlowControlSpec
+from workflows_app.admin import paging
+from workflows_app.engine import leases, run_moves
+from workflows_app.engine.drain import drain_here
+from workflows_app.models import Message, Run
+
+URL = "/admin/workflows_app/run/"
+
+
+def test_each_run_is_told_in_one_line_newest_first(
+    admin_client: Client, failed_run: Run, sleeping_run: Run, clock: Clock
+):
+    clock.advance("5s")
+    flows.order.run(workflow_run_id="order-1")
+
+    assert rows(admin_client.get(URL)) == [
+        "succeeded admin-order order-1 12:01:05 just now 0 s",
+        "asleep admin-nap nap-1 12:01:00 5 s ago 5 s in night wakes in 7 h 59 min",
+        "failed admin-charge shop card card-5 12:00:00 1 min ago 1 min"
+        " at charge-card: ConnectionError",
+    ]
+
+
+def test_a_run_whose_step_failed_says_when_it_is_tried_again(admin_client: Client, clock: Clock):
+    flows.charge.trigger(workflow_run_id="card-1")
+    drain_here()
+    clock.advance("10s")
+
+    assert rows(admin_client.get(URL)) == [
+        "retrying admin-charge card-1 12:00:00 10 s ago 10 s charge-card next attempt in 50 s"
+    ]
+
+
+def test_a_run_that_waits_for_an_answer_names_the_call(admin_client: Client):
+    flows.ask.trigger(workflow_run_id="ask-1")
+    drain_here(limit=1)
+
+    assert rows(admin_client.get(URL)) == [
+        "waiting admin-ask ask-1 12:00:00 just now 0 s for the answer to ask-registry"
+    ]
+
+
+def test_queued_delayed_and_leased_runs_say_what_keeps_them(admin_client: Client, clock: Clock):
+    flows.nap.trigger(workflow_run_id="leased")
+    leases.claim(1)
+    limit = FlowControlSpec(key="reports", parallelism=1)
+    flows.order.trigger(workflow_run_id="limited", flow_control=limit)
+    flows.order.trigger(workflow_run_id="later", delay="1h")
+    flows.order.trigger(workflow_run_id="queued")
+    clock.advance("2s")
+
+    assert rows(admin_client.get(URL)) == [
+        "queued admin-order queued 12:00:00 2 s ago 2 s for a free worker",
+        "delayed admin-order later 12:00:00 2 s ago 2 s starts in 59 min 58 s",
+        "queued admin-order limited 12:00:00 2 s ago 2 s for a slot of reports",
+        "at work admin-nap leased 12:00:00 2 s ago 2 s at its first step",
+    ]
+
+
+def test_a_run_whose_worker_died_waits_to_be_taken_over(
+    admin_client: Client, sleeping_run: Run, clock: Clock
+):
+    clock.advance("8h")
+    leases.claim(1)
+    assert "at work" in rows(admin_client.get(URL))[0]
+    assert "after night" in rows(admin_client.get(URL))[0]
+
+    clock.advance("1m")
+
+    assert rows(admin_client.get(URL)) == [
+        "queued admin-nap nap-1 12:00:00 8 h ago 8 h 1 min"
+        " its worker has gone; the next free one takes over"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=failed", ["card-5"]),
+        ("status=running", ["nap-1"]),
+        ("status=canceled", []),
+        ("workflow=admin-nap", ["nap-1"]),
+        ("workflow=-", []),
+        ("started=1h", ["nap-1", "card-5"]),
+        ("q=card-5", ["card-5"]),
+        ("q=car", ["card-5"]),
+        ("q=shop", ["card-5"]),
+        ("q=ard-5", []),
+        ("q=%25", []),
+    ],
+)
+def test_runs_are_found_by_state_workflow_start_id_and_label(
+    admin_client: Client, failed_run: Run, sleeping_run: Run, query: str, found: list[str]
+):
+    listed = rows(admin_client.get(f"{URL}?{query}"))
+
+    assert [run_id for row in listed for run_id in ("card-5", "nap-1") if run_id in row] == found
+    assert len(listed) == len(found)
+
+
+def test_runs_of_the_last_hour_are_told_from_older_ones(
+    admin_client: Client, sleeping_run: Run, clock: Clock
+):
+    clock.advance("61m")
+
+    assert rows(admin_client.get(f"{URL}?started=1h")) == []
+    assert len(rows(admin_client.get(f"{URL}?started=24h"))) == 1
+
+
+def test_a_run_id_that_is_also_the_beginning_of_another_finds_only_itself(admin_client: Client):
+    flows.order.run(workflow_run_id="order-1")
+    flows.order.run(workflow_run_id="order-10")
+
+    assert len(rows(admin_client.get(f"{URL}?q=order-1"))) == 1
+    assert len(rows(admin_client.get(f"{URL}?q=order-"))) == 2
+
+
+def test_the_workflow_filter_offers_what_is_registered(admin_client: Client):
+    page = read(admin_client.get(URL), root="changelist-filter")
+
+    assert "admin-charge" in page
+    assert "other URLs" in page
+
+
+def test_without_runs_the_page_says_how_to_start_one(admin_client: Client):
+    assert read(admin_client.get(URL), root="changelist-form") == (
+        "There are no runs yet. Start one from Python:\n"
+        "from workflows_app import get_workflow\n"
+        'get_workflow("…").trigger({"hello": "world"})\n'
+        "0 runs"
+    )
+
+
+def test_the_number_of_queries_does_not_grow_with_the_runs(
+    admin_client: Client, django_assert_num_queries, django_assert_max_num_queries, clock: Clock
+):
+    def load() -> None:
+        for kind in (flows.order, flows.nap, flows.charge, flows.ask):
+            kind.trigger(labels=["a", "b"])
+        drain_here()
+
+    load()
+    with django_assert_max_num_queries(14) as few:
+        admin_client.get(URL)
+    for _ in range(5):
+        load()
+
+    with django_assert_num_queries(len(few)):
+        admin_client.get(URL)
+
+
+def test_counting_stops_at_a_limit_and_says_so(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(paging, "MOST", 3)
+    for _ in range(4):
+        flows.order.run()
+
+    assert "Counting stops here, at the first 3." in read(admin_client.get(URL))
+
+
+# -- actions
+
+
+def act(client: Client, verb: str, *runs: Run, query: str = "", **more: str):
+    """Choose the action for the runs, and confirm it."""
+    chosen = {"action": verb, "_selected_action": [str(run.pk) for run in runs], **more}
+    return client.post(f"{URL}?{query}", chosen, follow=True)
+
+
+def test_an_action_asks_first_and_says_what_it_is_about(
+    admin_client: Client, failed_run: Run, sleeping_run: Run
+):
+    page = act(admin_client, "cancel", sleeping_run, failed_run)
+
+    assert read(page) == (
+        "Cancel?\n"
+        "The run ends now. A step at work may still finish, but its result is dropped.\n"
+        "2 runs:\n"
+        "admin-nap nap-1\n"
+        "admin-charge card-5\n"
+        "No, take me back"
+    )
+    sleeping_run.refresh_from_db()
+    assert sleeping_run.status == "running"
+
+
+def test_cancelling_counts_what_was_done_and_what_was_refused(
+    admin_client: Client, failed_run: Run, sleeping_run: Run
+):
+    flows.nap.trigger(workflow_run_id="nap-2")
+    naps = list(Run.objects.filter(workflow="admin-nap"))
+
+    page = act(admin_client, "cancel", failed_run, *naps, confirmed="yes")
+
+    assert messages(page) == ["2 cancelled, 1 refused: already ended"]
+    assert [run.status for run in Run.objects.order_by("id")] == ["failed", "canceled", "canceled"]
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize(("verb", "done"), [("resume", "resumed"), ("restart", "restarted")])
+def test_failed_runs_are_resumed_or_restarted(
+    admin_client: Client, failed_run: Run, sleeping_run: Run, verb: str, done: str
+):
+    page = act(admin_client, verb, failed_run, sleeping_run, confirmed="yes")
+
+    assert messages(page) == [f"1 {done}, 1 refused: not in the dead letter queue"]
+    assert failed_run.successors.get().status == "running"
+
+
+def test_sleeping_runs_are_woken(admin_client: Client, sleeping_run: Run):
+    page = act(admin_client, "wake", sleeping_run, confirmed="yes")
+
+    assert messages(page) == ["1 woken"]
+    drain_here()
+    sleeping_run.refresh_from_db()
+    assert (sleeping_run.status, sleeping_run.result) == ("succeeded", '"rested"')
+
+
+def test_an_action_on_all_of_a_filter_touches_nothing_else(
+    admin_client: Client, failed_run: Run, sleeping_run: Run
+):
+    flows.order.trigger(workflow_run_id="other")
+    every = {"select_across": "1", "query": "workflow=admin-nap"}
+
+    asked = act(admin_client, "cancel", sleeping_run, **every)
+    page = act(admin_client, "cancel", sleeping_run, query="workflow=admin-nap", confirmed="yes")
+
+    assert "1 run:" in read(asked)
+    assert messages(page) == ["1 cancelled"]
+    assert run_moves.find_run(sleeping_run.account, "other").is_live
+
+
+def test_more_runs_than_one_request_can_bear_are_refused_at_once(
+    admin_client: Client, sleeping_run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workflows_app.admin.verb_admin.MOST_AT_ONCE", 1)
+    flows.nap.trigger()
+
+    page = act(admin_client, "cancel", *Run.objects.all(), confirmed="yes")
+
+    assert messages(page) == ["At most 1 can be cancelled at once: choose fewer."]
+    assert Run.objects.live().count() == 2

@@ -1,0 +1,122 @@
+"""The buttons on a run's page: asked for once, done by the engine, told and remembered."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from tests.admin.pages import NO_SUCH_RUN, messages, read
+from workflows_app.engine.drain import drain_here
+from workflows_app.models import DeadLetter, Message, Run, Step
+
+
+def url(run: Run, verb: str) -> str:
+    return f"/admin/workflows_app/run/{run.pk}/{verb}/"
+
+
+def told(page) -> tuple[list[str], str]:
+    """The messages on the page where one has arrived, and its path."""
+    return messages(page), page.request["PATH_INFO"]
+
+
+def history() -> list[tuple[str, str, str]]:
+    return [
+        (entry.user.get_username(), entry.object_repr, entry.get_change_message())
+        for entry in LogEntry.objects.select_related("user").order_by("id")
+    ]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "wake"])
+def test_looking_at_the_question_changes_nothing(
+    admin_client: Client, sleeping_run: Run, verb: str
+):
+    before = list(Message.objects.values()), list(Run.objects.values())
+
+    page = read(admin_client.get(url(sleeping_run, verb)))
+
+    assert page.endswith("1 run:\nadmin-nap nap-1\nNo, take me back")
+    assert (list(Message.objects.values()), list(Run.objects.values())) == before
+
+
+def test_cancelling_ends_the_run(admin_client: Client, sleeping_run: Run):
+    page = admin_client.post(url(sleeping_run, "cancel"), follow=True)
+
+    assert told(page) == (
+        ["Run nap-1 was cancelled."],
+        f"/admin/workflows_app/run/{sleeping_run.pk}/change/",
+    )
+    sleeping_run.refresh_from_db()
+    assert sleeping_run.status == "canceled"
+    assert history() == [("admin", "nap-1", "Run nap-1 was cancelled.")]
+
+
+def test_waking_lets_the_run_go_on_now(admin_client: Client, sleeping_run: Run):
+    page = admin_client.post(url(sleeping_run, "wake"), follow=True)
+    drain_here()
+
+    assert messages(page) == ["Run nap-1 was woken and goes on now."]
+    sleeping_run.refresh_from_db()
+    assert sleeping_run.result == '"rested"'
+    assert history() == [("admin", "nap-1", "Run nap-1 was woken and goes on now.")]
+
+
+def test_resuming_leads_to_the_successor_which_keeps_finished_steps(
+    admin_client: Client, failed_run: Run
+):
+    page = admin_client.post(url(failed_run, "resume"), follow=True)
+
+    new = failed_run.successors.get()
+    sentence = f"Run card-5 was resumed: it goes on as {new.run_id}."
+    assert told(page) == ([sentence], f"/admin/workflows_app/run/{new.pk}/change/")
+    assert [step.key for step in Step.objects.filter(run=new)] == ["load-cart"]
+    assert not DeadLetter.objects.exists()
+    assert history() == [("admin", "card-5", sentence), ("admin", new.run_id, sentence)]
+
+
+def test_restarting_leads_to_a_successor_that_runs_all_steps_again(
+    admin_client: Client, failed_run: Run
+):
+    page = admin_client.post(url(failed_run, "restart"), follow=True)
+
+    new = failed_run.successors.get()
+    sentence = f"Run card-5 was restarted: it begins again as {new.run_id}."
+    assert told(page) == ([sentence], f"/admin/workflows_app/run/{new.pk}/change/")
+    assert not Step.objects.filter(run=new).exists()
+    assert history() == [("admin", "card-5", sentence), ("admin", new.run_id, sentence)]
+
+
+def test_what_the_engine_refuses_is_told_and_leaves_no_trace(admin_client: Client, failed_run: Run):
+    cancelled = admin_client.post(url(failed_run, "cancel"), follow=True)
+    woken = admin_client.post(url(failed_run, "wake"), follow=True)
+    admin_client.post(url(failed_run, "resume"))
+    resumed = admin_client.post(url(failed_run, "resume"), follow=True)
+
+    assert messages(cancelled) == ["Run card-5 has ended already and cannot be cancelled"]
+    assert messages(woken) == ["Run card-5 has ended and cannot be woken"]
+    assert messages(resumed)[-1] == (
+        "Run card-5 is not in the dead letter queue: it has not failed, or has been resumed,"
+        " restarted or deleted from there already"
+    )
+    assert failed_run.successors.count() == 1
+    assert len(history()) == 2
+
+
+def test_a_run_that_is_gone_cannot_be_acted_on(admin_client: Client):
+    page = admin_client.post("/admin/workflows_app/run/404/cancel/", follow=True)
+
+    assert messages(page) == [NO_SUCH_RUN]
+
+
+def test_nobody_adds_edits_or_deletes_runs(admin_client: Client, sleeping_run: Run):
+    base = "/admin/workflows_app/run"
+    before = Run.objects.values().get()
+
+    answers = [
+        admin_client.get(f"{base}/add/").status_code,
+        admin_client.post(f"{base}/{sleeping_run.pk}/change/", {"status": "failed"}).status_code,
+        admin_client.post(f"{base}/{sleeping_run.pk}/delete/", {"post": "yes"}).status_code,
+    ]
+
+    assert answers == [403, 403, 403]
+    assert Run.objects.values().get() == before

@@ -1,0 +1,87 @@
+"""What runs wait for: events, and the ends of other runs."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.admin import flows
+from tests.admin.pages import read, rows
+from tests.conftest import Clock
+from tests.rest.conftest import Endpoint
+from tests.rest.remote_runs import URL, RemoteRun
+from workflows_app.engine import events
+from workflows_app.engine.drain import drain_here
+from workflows_app.models import Event, Invocation, Run, Waiter
+from workflows_app.protocol.redaction import redacted
+from workflows_app.protocol.runs import RunRequest
+
+BASE = "/admin/workflows_app"
+
+
+@pytest.fixture
+def run(db: None, clock: Clock, endpoint: Endpoint) -> RemoteRun:
+    return RemoteRun.start(endpoint, redaction="body")
+
+
+def test_a_waiter_says_who_waits_for_what_and_how_long(
+    admin_client: Client, run: RemoteRun, clock: Clock
+):
+    run.wait(1, "approval", "approved")
+    clock.advance("5s")
+
+    assert rows(admin_client.get(f"{BASE}/waiter/")) == [
+        f"approved {URL} run 1 12:00:00 5 s ago 12:00:20 in 15 s"
+    ]
+    assert rows(admin_client.get(f"{BASE}/waiter/?q=denied")) == []
+    page = read(admin_client.get(f"{BASE}/waiter/{Waiter.objects.get().pk}/change/"))
+    assert "approved\nRun\nrun\nStep\n1\nWaits since\n12:00:00 5 s ago" in page
+    assert '"stepName": "approval"' in page
+
+
+def test_an_event_that_came_first_is_shown_without_what_is_to_be_hidden(
+    admin_client: Client, run: RemoteRun
+):
+    events.notify_run(run.row, "approved", b"the secret")
+
+    assert rows(admin_client.get(f"{BASE}/event/")) == [f"approved {URL} run 12:00:00 just now"]
+    page = read(admin_client.get(f"{BASE}/event/{Event.objects.get().pk}/change/"))
+    assert f"Data\n{redacted(b'the secret')}" in page
+
+
+def test_an_invocation_names_both_runs(admin_client: Client, run: RemoteRun):
+    child = run.invoke(1, "child", RunRequest(url="https://app.example/child", run_id="child"))
+
+    (listed,) = rows(admin_client.get(f"{BASE}/invocation/?q=child"))
+    assert listed == (f"https://app.example/child child running {URL} run 1 12:00:00 just now")
+    page = admin_client.get(f"{BASE}/invocation/{Invocation.objects.get().pk}/change/")
+    assert "queued child\nRun\nchild\nInvoked by\nrun\nStep\n1" in read(page)
+    assert f"{BASE}/run/{child.pk}/change/" in page.content.decode()
+
+
+def test_a_run_leads_to_what_it_waits_for(admin_client: Client, run: RemoteRun):
+    run.wait(1, "approval", "approved", concurrent=2)
+    run.invoke(2, "child", RunRequest(url=URL, run_id="child"), concurrent=2)
+    events.notify_run(run.row, "denied", b"")
+
+    page = admin_client.get(f"{BASE}/run/{run.row.pk}/change/")
+    assert "Waits for events\n1\nEvents to come\n1\nInvoked runs\n1" in read(page)
+    for address in (
+        f"{BASE}/waiter/?run__id__exact={run.row.pk}",
+        f"{BASE}/event/?run__id__exact={run.row.pk}",
+        f"{BASE}/invocation/?parent__id__exact={run.row.pk}",
+    ):
+        assert address in page.content.decode()
+        assert len(rows(admin_client.get(address))) == 1
+
+
+def test_a_run_worked_on_here_says_what_it_waits_for(admin_client: Client, clock: Clock):
+    flows.wait.trigger(workflow_run_id="order")
+    drain_here()
+    run = Run.objects.get()
+
+    assert len(rows(admin_client.get(f"{BASE}/waiter/?q=paid"))) == 1
+    page = read(admin_client.get(f"{BASE}/run/{run.pk}/change/"))
+    assert "for event paid" in page
+    assert "payment" in page
+    assert "waits for event paid, until 13:00:00, in 1 h" in page

@@ -1,0 +1,155 @@
+"""What runs are doing at this moment: at work, asleep, waiting, or ended, told in a few words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Max
+
+from workflows_app.admin.displays import Tone
+from workflows_app.admin.doing import Activity
+from workflows_app.admin.remote_activity import (
+    RemoteActivities,
+    awaiting,
+    awaiting_event,
+    open_invocations,
+    waiters_of,
+)
+from workflows_app.admin.values import show_error
+from workflows_app.engine import clock
+from workflows_app.models import Attempt, Invocation, Message, Run, Step
+
+
+def activity_of(run: Run) -> Activity:
+    return activities_of([run])[run.pk]
+
+
+def activities_of(runs: Iterable[Run]) -> dict[int, Activity]:
+    """By the runs' primary keys; in a fixed number of queries."""
+    listed = list(runs)
+    known = _Known([run for run in listed if run.is_live], clock.now())
+    return {run.pk: known.activity(run) if run.is_live else _ended(run) for run in listed}
+
+
+def _ended(run: Run) -> Activity:
+    match run.status:
+        case Run.Status.SUCCEEDED:
+            return Activity(state="succeeded", tone=Tone.GOOD)
+        case Run.Status.CANCELED:
+            return Activity(state="cancelled", tone=Tone.QUIET)
+        case _:
+            error = show_error(run.error)
+            return Activity(state="failed", tone=Tone.BAD, sentence=error.place if error else "")
+
+
+class _Known:
+    """What the rows say about live runs."""
+
+    def __init__(self, runs: list[Run], now: datetime) -> None:
+        self.now = now
+        self.turns: dict[int, Message] = {}
+        self.calls: dict[int, list[str]] = defaultdict(list)
+        owed = _owed_to([run.pk for run in runs])
+        self._sort(owed)
+        self.invocations: dict[int, list[Invocation]] = defaultdict(list)
+        waiting = [pk for pk, turn in self.turns.items() if turn.due_at is None]
+        for invocation in open_invocations(waiting) if waiting else ():
+            self.invocations[invocation.parent_id].append(invocation)
+        self.waiters = waiters_of(waiting)
+        self.remote = RemoteActivities([run for run in runs if run.is_remote], owed, now)
+        idle = [turn for turn in self.turns.values() if turn.token is None and turn.due_at]
+        asleep = Step.objects.filter(kind=Step.Kind.SLEEP)
+        self.sleeps = _names_at(asleep.values_list("run_id", "ended_at", "name"), idle, "ended_at")
+        tried = Attempt.objects.exclude(retry_at=None)
+        self.retries = _names_at(tried.values_list("run_id", "retry_at", "key"), idle, "retry_at")
+        self.last_steps = _last_steps([pk for pk, turn in self.turns.items() if turn.token])
+
+    def _sort(self, messages: list[Message]) -> None:
+        for message in messages:
+            run_id = message.run_id
+            if run_id is not None and message.kind == Message.Kind.TURN:
+                self.turns[run_id] = message
+            elif run_id is not None and message.kind == Message.Kind.CALL:
+                self.calls[run_id].append(message.key)
+
+    def activity(self, run: Run) -> Activity:
+        if run.is_remote:
+            return self.remote.activity(run)
+        turn = self.turns.get(run.pk)
+        if turn is None:
+            return Activity(state="running", tone=Tone.BUSY)
+        if turn.token is not None:
+            return self._leased(run, turn)
+        if turn.due_at is None:
+            return self._waiting(run)
+        if turn.due_at <= self.now:
+            return self._queued(turn)
+        return self._until(run, turn.claims, turn.due_at)
+
+    def _leased(self, run: Run, turn: Message) -> Activity:
+        if turn.due_at is not None and turn.due_at <= self.now:
+            sentence = "its worker has gone; the next free one takes over"
+            return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
+        last = self.last_steps.get(run.pk)
+        return Activity(
+            state="at work",
+            tone=Tone.BUSY,
+            sentence=f"after {last}" if last else "at its first step",
+        )
+
+    def _waiting(self, run: Run) -> Activity:
+        calls, invocations = sorted(self.calls[run.pk]), self.invocations[run.pk]
+        if self.waiters[run.pk] and not calls:
+            return awaiting_event(self.waiters[run.pk])
+        if invocations and not calls:
+            return Activity(state="waiting", tone=Tone.WAITING, sentence=awaiting(invocations))
+        more = f" and {len(calls) - 1} more" if len(calls) > 1 else ""
+        sentence = f"for the answer to {calls[0]}{more}" if calls else "to be woken"
+        return Activity(state="waiting", tone=Tone.WAITING, sentence=sentence)
+
+    def _queued(self, turn: Message) -> Activity:
+        control = turn.flow_control
+        sentence = f"for a slot of {control.key}" if control else "for a free worker"
+        return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
+
+    def _until(self, run: Run, claims: int, due_at: datetime) -> Activity:
+        at = (run.pk, due_at)
+        if at in self.sleeps:
+            told = ("asleep", f"in {self.sleeps[at]}", "wakes")
+        elif at in self.retries:
+            told = ("retrying", self.retries[at] or "the function", "next attempt")
+        elif not claims:
+            told = ("delayed", "", "starts")
+        else:
+            told = ("waiting", "", "goes on")
+        state, sentence, coming = told
+        return Activity(
+            state=state, tone=Tone.WAITING, sentence=sentence, next=coming, until=due_at
+        )
+
+
+def _owed_to(run_ids: list[int]) -> list[Message]:
+    messages = Message.objects.filter(run_id__in=run_ids).select_related("flow_control")
+    return list(messages.defer("request").order_by("pk")) if run_ids else []
+
+
+def _names_at(rows: Any, turns: list[Message], column: str) -> dict[tuple[int, datetime], str]:
+    """Which step a run waits for: what ends, or is tried again, just when its turn falls due."""
+    if not turns:
+        return {}
+    found = rows.filter(
+        run_id__in=[turn.run_id for turn in turns],
+        **{f"{column}__in": {turn.due_at for turn in turns}},
+    )
+    return {(run_id, moment): name for run_id, moment, name in found}
+
+
+def _last_steps(run_ids: list[int]) -> dict[int, str]:
+    if not run_ids:
+        return {}
+    newest = Step.objects.filter(run_id__in=run_ids).values("run_id").annotate(last=Max("id"))
+    steps = Step.objects.filter(pk__in=[row["last"] for row in newest])
+    return dict(steps.values_list("run_id", "name"))

@@ -1,0 +1,313 @@
+"""The steps of a remote run as a table: what was published about one step is one row, in the order
+of the program.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch
+from django.utils.safestring import SafeString
+
+from workflows_app.admin.displays import ago, clock_time, run_link
+from workflows_app.admin.hiding import hidden_error, hidden_exchange
+from workflows_app.admin.run_attempts import AttemptRow, Unfinished, read_attempts
+from workflows_app.admin.run_steps import StepList, StepRow, choose_page
+from workflows_app.admin.timeline import Timeline
+from workflows_app.admin.values import MOST_SHOWN, Shown, length, show, show_error
+from workflows_app.engine import clock
+from workflows_app.engine.remote.reading import (
+    START,
+    ProgramStep,
+    Progress,
+    Situation,
+    Standing,
+    key_of,
+    program_of,
+)
+from workflows_app.models import Attempt, Invocation, Message, Run, Step
+from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.published import kind_of_type
+from workflows_app.protocol.redaction import redactor_of
+from workflows_app.protocol.runs import StepKind
+
+MOST_READ = 16 * MOST_SHOWN
+"""Bytes of a published step up to which its result is picked out; a longer one has a page of its
+own.
+"""
+
+UrlOf = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSteps:
+    steps: StepList
+    deliveries: list[Unfinished]
+    """Those that failed, other than of plans and of answers to calls, which belong to a step."""
+
+
+def read_remote_steps(run: Run, asked_page: str, url_of: UrlOf) -> RemoteSteps:
+    situation = _read_situation(run)
+    chosen, page, pages = choose_page(range(len(situation.program)), asked_page)
+    shown = [situation.program[index] for index in chosen]
+    _read_what_was_published(shown)
+    parts = [row.key for step in shown for row in step.rows if row is not step.result]
+    table = _Table(situation, read_attempts(run, parts), url_of)
+    return RemoteSteps(
+        steps=StepList(
+            rows=[table.row(step) for step in shown],
+            total=len(situation.program),
+            page=page,
+            pages=pages,
+        ),
+        deliveries=_deliveries(situation),
+    )
+
+
+def _read_situation(run: Run) -> Situation:
+    """Without what was published, which may be large."""
+    steps = Step.objects.filter(run=run).order_by("pk").defer("raw")
+    invocations = Invocation.objects.filter(parent=run).prefetch_related(
+        Prefetch("child", Run.objects.defer("payload", "result"))
+    )
+    kinds = (Message.Kind.CALL, Message.Kind.DELIVERY)
+    owed = Message.objects.filter(run=run, kind__in=kinds).defer("request")
+    failed = Attempt.objects.filter(run=run, outcome=Attempt.Outcome.FAILED).defer("error")
+    by_key: dict[str, list[Attempt]] = {}
+    for attempt in failed.order_by("pk"):
+        by_key.setdefault(attempt.key, []).append(attempt)
+    return Situation(
+        run=run,
+        now=clock.now(),
+        program=program_of(steps, run.waiters.all(), invocations),
+        owed={message.key: message for message in owed},
+        failed=by_key,
+    )
+
+
+def _read_what_was_published(steps: Sequence[ProgramStep]) -> None:
+    rows = {row.pk: row for step in steps for row in step.rows}
+    published = Step.objects.filter(pk__in=list(rows)).annotate(raw_size=length("raw"))
+    for row in rows.values():
+        row.raw = None
+    for pk, raw in published.filter(raw_size__lte=MOST_READ).values_list("pk", "raw"):
+        rows[pk].raw = raw
+
+
+def _deliveries(situation: Situation) -> list[Unfinished]:
+    run = situation.run
+    names = {step.result.key: step.name for step in situation.program if step.result is not None}
+    keys = [key for key in (START, *names) if situation.failed.get(key)]
+    attempts = read_attempts(run, keys)
+    coming = {key_of(element): standing for element, standing in situation.upcoming()}
+    return [
+        Unfinished(
+            key=f"after {names[key]}" if key else "the start",
+            state=_delivery_state(run, coming.get(key)),
+            failed=attempts[key],
+        )
+        for key in keys
+        if attempts.get(key)
+    ]
+
+
+def _delivery_state(run: Run, standing: Standing | None) -> str:
+    if standing is None:
+        return "went through later"
+    if standing.progress == Progress.FAILED:
+        return "failed the run"
+    return "to be tried again" if run.is_live else "never went through"
+
+
+_TONES: Mapping[Progress, str] = {
+    Progress.DONE: "done",
+    Progress.UNDER_WAY: "asleep",
+    Progress.RETRYING: "asleep",
+    Progress.FAILED: "failed",
+    Progress.CANCELED: "asleep",
+}
+
+
+class _Table:
+    """Turns steps into rows, on the scale of the run's time."""
+
+    def __init__(
+        self, situation: Situation, attempts: dict[str, list[AttemptRow]], url_of: UrlOf
+    ) -> None:
+        self.situation = situation
+        self.run = situation.run
+        self.redactor = redactor_of(self.run.redaction)
+        self.timeline = Timeline(self.run)
+        self.attempts = attempts
+        self.url_of = url_of
+
+    def row(self, step: ProgramStep) -> StepRow:
+        time, standing = self.timeline, self.situation.standing(step)
+        began, ended = step.began_at, _ended_at(step, time.end)
+        failed = [each for row in step.rows for each in self.attempts.get(row.key, [])]
+        is_failed = standing.progress == Progress.FAILED
+        error = hidden_error(self.run.error, self.redactor) if is_failed else None
+        return StepRow(
+            key=str(step.number) if step.number else "-",
+            name=step.name or "(unknown)",
+            branch="parallel" if step.plan is not None else "",
+            kind=_kind(step),
+            tone=_TONES[standing.progress],
+            started=time.offset(began),
+            took=time.took(began, ended),
+            bar=time.bar(began, ended),
+            attempts=len(failed) + (not is_failed),
+            input=self._input(step),
+            answer=self._answer(step),
+            result=self._result(step),
+            error=show_error(error),
+            ends=self._ends(step, standing.progress),
+            is_kept=not time.has_begun_at(began),
+            failed=failed,
+            moments=_moments(step, time),
+            child=_child(step),
+        )
+
+    # -- what it was given, and what came of it
+
+    def _input(self, step: ProgramStep) -> Shown | None:
+        if step.sent is not None:
+            return self._request(step.sent)
+        if step.waiter is not None or step.abandoned is not None:
+            return show(encode_json({"event": step.event_id}))
+        details: dict[str, Any] = {}
+        for said in (step.planned, step.said):
+            details |= said.details if said is not None else {}
+        asked = {
+            name: details[name]
+            for name in ("sleepFor", "sleepUntil", "waitEventId")
+            if details.get(name) is not None
+        }
+        return show(encode_json(asked)) if asked else None
+
+    def _request(self, sent: Step) -> Shown | None:
+        asked = decode_json(sent.input or "{}")
+        asked.pop("callback", None)
+        body = _text(sent.raw)
+        if body:
+            asked["body"] = body
+        return self._shown(hidden_exchange(encode_json(asked), self.redactor), sent)
+
+    def _answer(self, step: ProgramStep) -> Shown | None:
+        """Until the endpoint has made a result of it."""
+        if step.answered is None or step.result is not None:
+            return None
+        if step.answered.raw is None:
+            return self._whole(step.answered)
+        answer = decode_json(bytes(step.answered.raw))
+        shown = {
+            "status": answer["status"],
+            "headers": answer["header"],
+            "body": _text(base64.b64decode(answer.get("body", ""))),
+        }
+        return self._shown(hidden_exchange(encode_json(shown), self.redactor), step.answered)
+
+    def _result(self, step: ProgramStep) -> Shown | None:
+        if step.result is None:
+            return None
+        if step.result.raw is None:
+            return self._whole(step.result)
+        said = step.said
+        if said is None or said.out is None:
+            return None
+        waited = said.kind in (StepKind.WAIT, StepKind.WAIT_FOR_WEBHOOK)
+        out = _decoded(said.out) if waited else said.out
+        if step.invocation is not None:
+            out = redactor_of(step.invocation.child.redaction).body(out)
+        return self._shown(self.redactor.body(out), step.result)
+
+    def _shown(self, text: str | None, row: Step) -> Shown | None:
+        return show(text, url=self.url_of("step_value", self.run.pk, row.pk, "raw"))
+
+    def _whole(self, row: Step) -> Shown:
+        """A link to what is too long to be read here."""
+        url = self.url_of("step_value", self.run.pk, row.pk, "raw")
+        size = Step.objects.filter(pk=row.pk).values_list(length("raw"), flat=True).get()
+        return Shown(text="long", line="long", size=size, url=url)
+
+    # -- how it is getting on
+
+    def _ends(self, step: ProgramStep, progress: Progress) -> str:
+        if progress == Progress.DONE:
+            return ""
+        row = step.newest
+        if progress == Progress.CANCELED:
+            ends = self.timeline.ends(row.ended_at) if row is not None else ""
+            return ends or "never finished"
+        if progress == Progress.RETRYING:
+            return _next_attempt(self.situation.failed[row.key] if row is not None else [])
+        if step.waiter is not None:
+            deadline = step.waiter.deadline
+            until = f"until {clock_time(deadline)}, {ago(deadline)}"
+            return f"waits for event {step.waiter.event_id}, {until}"
+        if step.invocation is not None:
+            return f"waits for run {step.invocation.child.run_id}"
+        if progress == Progress.FAILED or row is None:
+            return ""
+        return self.timeline.ends(row.ended_at) or _UNDER_WAY.get(row.kind, "")
+
+
+_UNDER_WAY: Mapping[str, str] = {
+    Step.Kind.PLAN: "at work, or about to be",
+    Step.Kind.CALL_SENT: "call under way",
+    Step.Kind.CALL_ANSWERED: "answered; the endpoint is being told",
+}
+
+
+def _next_attempt(failed: Sequence[Attempt]) -> str:
+    retry_at = failed[-1].retry_at if failed else None
+    return f"next attempt {ago(retry_at)}" if retry_at is not None else "to be tried again"
+
+
+def _ended_at(step: ProgramStep, otherwise: datetime) -> datetime:
+    if step.result is not None:
+        return step.result.ended_at
+    plan = step.plan
+    return max(plan.ended_at, otherwise) if plan is not None else otherwise
+
+
+def _kind(step: ProgramStep) -> str:
+    if step.result is not None and step.sent is None and step.answered is None:
+        return step.result.kind
+    return kind_of_type(step.type).value
+
+
+def _moments(step: ProgramStep, time: Timeline) -> list[tuple[str, str]]:
+    """Of a step in one message there is no more to tell than its row does."""
+    rows = {"planned": step.plan, "request": step.sent, "answer": step.answered}
+    found = {what: row.started_at for what, row in rows.items() if row is not None}
+    if step.wait is not None:
+        found["began to wait"] = step.wait.since
+    if step.invocation is not None:
+        found["invoked"] = step.invocation.created_at
+    if step.result is not None:
+        found["result"] = step.result.started_at
+    moments = sorted(found.items(), key=lambda each: each[1])
+    return [(what, time.offset(at)) for what, at in moments] if len(moments) > 1 else []
+
+
+def _child(step: ProgramStep) -> SafeString | None:
+    return None if step.invocation is None else run_link(step.invocation.child)
+
+
+def _text(raw: bytes | memoryview | None) -> str:
+    try:
+        return bytes(raw or b"").decode()
+    except UnicodeDecodeError:
+        return "binary"
+
+
+def _decoded(out: str) -> str:
+    try:
+        return _text(base64.b64decode(out, validate=True))
+    except ValueError:
+        return out

@@ -1,0 +1,120 @@
+"""What went wrong on a run's way: failed attempts by step, and steps without a result yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, OuterRef
+from django.utils.safestring import SafeString
+
+from workflows_app.admin.displays import ago, clock_time, run_link, span
+from workflows_app.admin.hiding import hidden_error
+from workflows_app.admin.remote_activity import open_invocations
+from workflows_app.admin.values import ErrorShown, show_error
+from workflows_app.engine import clock
+from workflows_app.engine.failures import KEY as FAILURE_KEY
+from workflows_app.models import Attempt, Message, Run, Step
+from workflows_app.protocol.redaction import Redactor, redactor_of
+from workflows_app.sdk.replay import FUNCTION
+
+MOST_ATTEMPTS = 200
+"""How many failed attempts a page shows, the newest; each may carry a long traceback."""
+MOST_UNFINISHED = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    number: int
+    superseded: bool
+    started: str
+    took: str
+    retry: str
+    """When it is, or was, tried again; empty after the last attempt."""
+    error: ErrorShown | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A step that has been begun and has no result yet."""
+
+    key: str
+    state: str
+    failed: list[AttemptRow]
+    child: SafeString | None = None
+    """A link to the run that it waits for."""
+
+
+def read_attempts(run: Run, keys: list[str]) -> dict[str, list[AttemptRow]]:
+    """The newest failed attempts of these steps, oldest first."""
+    if not keys:
+        return {}
+    attempts = Attempt.objects.filter(run=run)
+    if len(keys) <= MOST_ATTEMPTS:
+        attempts = attempts.filter(key__in=keys)
+    found: dict[str, list[AttemptRow]] = defaultdict(list)
+    redactor = redactor_of(run.redaction)
+    for attempt in reversed(attempts.order_by("-id")[:MOST_ATTEMPTS]):
+        found[attempt.key].append(_attempt_row(attempt, redactor))
+    return found
+
+
+def _attempt_row(attempt: Attempt, redactor: Redactor) -> AttemptRow:
+    return AttemptRow(
+        number=attempt.number,
+        superseded=attempt.outcome == Attempt.Outcome.SUPERSEDED,
+        started=clock_time(attempt.started_at),
+        took=span(attempt.ended_at - attempt.started_at),
+        retry=_retry(attempt.retry_at),
+        error=show_error(hidden_error(attempt.error, redactor)),
+    )
+
+
+def _retry(retry_at: datetime | None) -> str:
+    if retry_at is None:
+        return ""
+    if retry_at > clock.now():
+        return f"next attempt {ago(retry_at)}, at {clock_time(retry_at)}"
+    return f"retry due at {clock_time(retry_at)}"
+
+
+def read_unfinished(run: Run) -> list[Unfinished]:
+    """Steps that failed and wait for their next attempt, or never got it; calls under way; events
+    that are waited for; and runs that were invoked and whose end is not known here.
+    """
+    recorded = Step.objects.filter(run=run, key=OuterRef("key"))
+    steps = Attempt.objects.filter(run=run).exclude(key__in=(FUNCTION, FAILURE_KEY))
+    tried = steps.exclude(Exists(recorded)).values_list("key", flat=True).distinct()
+    calls = Message.objects.filter(run=run, kind=Message.Kind.CALL)
+    under_way = set(calls.values_list("key", flat=True)[:MOST_UNFINISHED])
+    keys = sorted(under_way | set(tried[:MOST_UNFINISHED]))
+    attempts = read_attempts(run, keys)
+    worked_on = [
+        Unfinished(
+            key=key,
+            state=_CALLING if key in under_way else _TRIED if run.is_live else _DROPPED,
+            failed=attempts.get(key, []),
+        )
+        for key in keys
+    ]
+    return [*worked_on, *_waiting(run), *_invoking(run)]
+
+
+def _waiting(run: Run) -> Iterator[Unfinished]:
+    for waiter in run.waiters.order_by("pk")[:MOST_UNFINISHED]:
+        until = f"until {clock_time(waiter.deadline)}, {ago(waiter.deadline)}"
+        state = f"waits for event {waiter.event_id}, {until}"
+        yield Unfinished(key=waiter.key, state=state, failed=[])
+
+
+def _invoking(run: Run) -> Iterator[Unfinished]:
+    for invocation in open_invocations([run.pk])[:MOST_UNFINISHED]:
+        state = _WAITING if run.is_live else _DROPPED
+        child = run_link(invocation.child)
+        yield Unfinished(key=invocation.key, state=state, failed=[], child=child)
+
+
+_CALLING, _TRIED, _DROPPED = "call under way", "to be tried again", "never finished"
+_WAITING = "waits for the end of"

@@ -1,0 +1,205 @@
+"""What the page of one run shows, read in a fixed number of queries however long the run is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+from workflows_app.admin.activity import activity_of
+from workflows_app.admin.displays import (
+    ago,
+    changelist_link,
+    dead_letter_link,
+    run_link,
+    span,
+    when,
+)
+from workflows_app.admin.doing import Activity
+from workflows_app.admin.hiding import hidden_headers, hidden_value
+from workflows_app.admin.owed import Owed, read_owed
+from workflows_app.admin.remote_steps import read_remote_steps
+from workflows_app.admin.run_attempts import (
+    AttemptRow,
+    Unfinished,
+    read_attempts,
+    read_unfinished,
+)
+from workflows_app.admin.run_errors import read_error
+from workflows_app.admin.run_steps import StepList, read_steps
+from workflows_app.admin.values import (
+    ErrorShown,
+    Shown,
+    head,
+    length,
+    show,
+    show_bytes,
+)
+from workflows_app.engine.failures import KEY as FAILURE_KEY
+from workflows_app.models import DeadLetter, Event, Invocation, Run, Waiter
+from workflows_app.protocol.redaction import Redactor, redactor_of
+from workflows_app.sdk.replay import FUNCTION
+
+MOST_SUCCESSORS = 20
+
+UrlOf = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    run: Run
+    activity: Activity
+    lasted: str
+    facts: list[tuple[str, Any]]
+    labels: list[str]
+    links: list[tuple[str, SafeString]]
+    payload: Shown | None
+    headers: Shown | None
+    result: Shown | None
+    error: ErrorShown | None
+    owed: list[Owed]
+    steps: StepList
+    unfinished: list[Unfinished]
+    deliveries: list[Unfinished]
+    """Of a remote run: those that failed."""
+    function_attempts: list[AttemptRow]
+    failure_attempts: list[AttemptRow]
+
+
+def build(run: Run, asked_page: str, url_of: UrlOf) -> RunPage:
+    """`asked_page` says which steps to show: the number of a page, "all", or nothing."""
+    around = read_attempts(run, [FUNCTION, FAILURE_KEY])
+    told = (
+        _told_remotely(run, asked_page, url_of) if run.is_remote else _told(run, asked_page, url_of)
+    )
+    return RunPage(
+        run=run,
+        activity=activity_of(run),
+        lasted=_lasted(run),
+        facts=_facts(run),
+        labels=run.label_list,
+        links=_links(run),
+        error=read_error(run),
+        owed=read_owed(run),
+        function_attempts=[] if run.is_remote else around.get(FUNCTION, []),
+        failure_attempts=around.get(FAILURE_KEY, []),
+        **told,
+        **_values(run, url_of),
+    )
+
+
+def _told(run: Run, asked_page: str, url_of: UrlOf) -> dict[str, Any]:
+    return {
+        "steps": read_steps(run, asked_page, url_of),
+        "unfinished": read_unfinished(run),
+        "deliveries": [],
+    }
+
+
+def _told_remotely(run: Run, asked_page: str, url_of: UrlOf) -> dict[str, Any]:
+    told = read_remote_steps(run, asked_page, url_of)
+    return {"steps": told.steps, "unfinished": [], "deliveries": told.deliveries}
+
+
+def _values(run: Run, url_of: UrlOf) -> dict[str, Any]:
+    redactor = redactor_of(run.redaction)
+    headers = Run.objects.filter(pk=run.pk).values_list("headers", flat=True).get()
+    shown = None if headers == "{}" else show(hidden_headers(headers, redactor))
+    if redactor.hides_bodies:
+        return {**_hidden_values(run, redactor), "headers": shown}
+    return {**_heads(run, url_of), "headers": shown}
+
+
+def _hidden_values(run: Run, redactor: Redactor) -> dict[str, Shown | None]:
+    row = Run.objects.filter(pk=run.pk).values("payload", "result").get()
+    return {
+        "payload": show(redactor.content(bytes(row["payload"]))),
+        "result": show(hidden_value(row["result"], redactor)),
+    }
+
+
+def _heads(run: Run, url_of: UrlOf) -> dict[str, Shown | None]:
+    """As much of payload and result as is shown."""
+    row = (
+        Run.objects.filter(pk=run.pk)
+        .annotate(
+            payload_head=head("payload"),
+            payload_size=length("payload"),
+            result_head=head("result"),
+            result_size=length("result"),
+        )
+        .values("payload_head", "payload_size", "result_head", "result_size")
+        .get()
+    )
+    payload: Any = row["payload_head"]  # PostgreSQL gives a memoryview
+    return {
+        "payload": show_bytes(
+            bytes(payload or b""),
+            row["payload_size"],
+            url_of("value", run.pk, "payload"),
+        ),
+        "result": show(row["result_head"], row["result_size"], url_of("value", run.pk, "result")),
+    }
+
+
+def _lasted(run: Run) -> str:
+    if run.ended_at is None:
+        return f"started {ago(run.created_at)}"
+    return f"took {span(run.ended_at - run.created_at)}"
+
+
+def _facts(run: Run) -> list[tuple[str, Any]]:
+    """What was asked for when the run was triggered; what was not asked for is left out."""
+    facts: list[tuple[str, Any]] = [
+        ("URL", run.url),
+        ("Started", when(run.created_at)),
+        ("Ended", run.ended_at and when(run.ended_at)),
+        ("Caller", run.caller_ip),
+        ("Account", run.account),
+        ("Retries", _retries(run)),
+        ("Step timeout", run.timeout and span(run.timeout)),
+        ("Flow control", run.flow_control),
+        ("Failure URL", run.failure_url),
+        ("Redacted", run.redaction),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _links(run: Run) -> list[tuple[str, SafeString]]:
+    """Where the run's story comes from, and where it goes on."""
+    links = [("Invoked by", run_link(invoker)) for invoker in _invokers(run)]
+    if run.origin:
+        links.append(("Goes on from", run_link(run.origin)))
+    letter = DeadLetter.objects.filter(run=run).first()
+    if letter is not None:
+        links.append(("Dead letter", dead_letter_link(letter)))
+    successors = run.successors.order_by("id")[:MOST_SUCCESSORS]
+    links.extend(("Goes on as", run_link(new)) for new in successors)
+    return [*links, *_related(run)]
+
+
+def _related(run: Run) -> list[tuple[str, SafeString]]:
+    """What else there is about it, on pages of its own."""
+    counts = [
+        ("Waits for events", Waiter, run.waiters.count(), "run__id__exact"),
+        ("Events to come", Event, run.events.count(), "run__id__exact"),
+        ("Invoked runs", Invocation, run.invocations.count(), "parent__id__exact"),
+    ]
+    return [
+        (title, changelist_link(model, str(count), **{column: run.pk}))
+        for title, model, count, column in counts
+        if count
+    ]
+
+
+def _invokers(run: Run) -> list[Run]:
+    found = run.invokers.select_related("parent").defer("parent__payload").order_by("pk")
+    return [invocation.parent for invocation in found[:MOST_SUCCESSORS]]
+
+
+def _retries(run: Run) -> str:
+    return (
+        f"{run.retries}, delayed by {run.retry_delay} ms" if run.retry_delay else f"{run.retries}"
+    )

@@ -1,0 +1,188 @@
+"""The steps of a run as a table: in the order of the journal, each with its attempts under it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import F
+from django.utils.safestring import SafeString
+
+from workflows_app.admin.displays import run_link
+from workflows_app.admin.hiding import hidden_error, hidden_exchange, hidden_value
+from workflows_app.admin.run_attempts import AttemptRow, read_attempts
+from workflows_app.admin.timeline import Bar, Timeline
+from workflows_app.admin.values import ErrorShown, Shown, head, length, show, show_error
+from workflows_app.models import Run, Step
+from workflows_app.protocol.redaction import Redactor, redactor_of
+
+PER_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    key: str
+    name: str
+    branch: str
+    kind: str
+    tone: str
+    """How it went, as a CSS class: done, failed, asleep."""
+    started: str
+    """After the start of the run; for a step of its origin the time of day."""
+    took: str
+    bar: Bar | None
+    attempts: int
+    input: Shown | None
+    result: Shown | None
+    error: ErrorShown | None
+    ends: str
+    """About a sleep that goes on, or was cut short; else empty."""
+    is_kept: bool
+    """Whether it was taken over from the run that this one resumes."""
+    failed: list[AttemptRow]
+    answer: Shown | None = None
+    """To a call whose result is not known yet."""
+    moments: list[tuple[str, str]] = field(default_factory=list)
+    """What became of it when, for a step in several messages."""
+    child: SafeString | None = None
+    """A link to the run that it invoked."""
+
+    @property
+    def depth(self) -> int:
+        return self.branch.count(".") + 1 if self.branch else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepList:
+    rows: list[StepRow]
+    total: int
+    pages: int
+    page: int
+    """From 1; 0 when all are shown."""
+
+    @property
+    def first(self) -> int:
+        return max(0, self.page - 1) * PER_PAGE + 1
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rows) - 1
+
+    @property
+    def page_range(self) -> range:
+        return range(1, self.pages + 1)
+
+
+def read_steps(run: Run, asked_page: str, url_of: Callable[..., str]) -> StepList:
+    # Their keys first: asked for a few of one run's rows in order, PostgreSQL may walk through the
+    # rows of all runs in order to find them.
+    keys = sorted(Step.objects.filter(run=run).values_list("pk", flat=True))
+    chosen, page, pages = choose_page(keys, asked_page)
+    steps = _with_heads(run)
+    if page:
+        steps = steps.filter(pk__in=chosen)
+    shown = list(steps)
+    retried = [step.key for step in shown if step.attempts > 1 or step.error is not None]
+    table = _Table(run, read_attempts(run, retried), _children(run, shown), url_of)
+    rows = [table.row(step) for step in shown]
+    return StepList(rows=rows, total=len(keys), page=page, pages=pages)
+
+
+def _children(run: Run, steps: Sequence[Step]) -> dict[str, Run]:
+    """The runs that the steps invoked, by their keys."""
+    keys = [step.key for step in steps if step.kind == Step.Kind.INVOKE]
+    if not keys:
+        return {}
+    invocations = run.invocations.filter(key__in=keys).select_related("child")
+    return {each.key: each.child for each in invocations.defer("child__payload")}
+
+
+def choose_page(keys: Sequence[int], asked: str) -> tuple[Sequence[int], int, int]:
+    """The keys on the page that was asked for, its number, and how many there are; the number is 0
+    when all are shown.
+    """
+    pages = max(1, -(-len(keys) // PER_PAGE))
+    if asked == "all":
+        return keys, 0, pages
+    page = min(max(int(asked), 1), pages) if re.fullmatch("[0-9]{1,9}", asked) else 1
+    return keys[(page - 1) * PER_PAGE : page * PER_PAGE], page, pages
+
+
+def _with_heads(run: Run) -> Any:
+    """The steps without what would be too much to show of their values; for hashes all of them is
+    needed.
+    """
+    whole = redactor_of(run.redaction).hides_anything
+    return (
+        Step.objects.filter(run=run)
+        .order_by("id")
+        .annotate(
+            input_head=F("input") if whole else head("input"),
+            input_size=length("input"),
+            result_head=F("result") if whole else head("result"),
+            result_size=length("result"),
+        )
+        .defer("input", "result", "raw")
+    )
+
+
+class _Table:
+    """Turns steps into rows, on the scale of the run's time: from its start to its end, or now."""
+
+    def __init__(
+        self,
+        run: Run,
+        attempts: dict[str, list[AttemptRow]],
+        children: dict[str, Run],
+        url_of: Callable[..., str],
+    ) -> None:
+        self.run = run
+        self.redactor = redactor_of(run.redaction)
+        self.timeline = Timeline(run)
+        self.attempts = attempts
+        self.url_of = url_of
+        self.children = children
+
+    def row(self, step: Any) -> StepRow:
+        """`step` comes from `_with_heads`."""
+        time, child = self.timeline, self.children.get(step.key)
+        return StepRow(
+            key=step.key,
+            name=step.name,
+            branch=step.branch,
+            kind=step.kind,
+            tone=self._tone(step),
+            started=time.offset(step.started_at),
+            took=time.took(step.started_at, step.ended_at),
+            bar=time.bar(step.started_at, step.ended_at),
+            attempts=step.attempts,
+            input=self._show(step, "input", step.input_head, step.input_size),
+            result=self._show(step, "result", step.result_head, step.result_size),
+            error=show_error(hidden_error(step.error, self.redactor)),
+            ends=time.ends(step.ended_at),
+            is_kept=not time.has_begun_at(step.started_at),
+            failed=self.attempts.get(step.key, []),
+            child=None if child is None else run_link(child),
+        )
+
+    def _show(self, step: Step, field: str, text: str | None, size: int) -> Shown | None:
+        shown = hidden_field(step.kind, field, text, self.redactor)
+        if step.key in self.children:
+            shown = hidden_value(shown, redactor_of(self.children[step.key].redaction))
+        return show(shown, size, self.url_of("step_value", self.run.pk, step.pk, field))
+
+    def _tone(self, step: Step) -> str:
+        if step.error is not None:
+            return "failed"
+        return "asleep" if step.kind == Step.Kind.SLEEP else "done"
+
+
+def hidden_field(kind: str, field: str, text: str | None, redactor: Redactor) -> str | None:
+    """The input or the result of a step; where its bodies may be seen, the headers of a call may
+    not.
+    """
+    if kind == Step.Kind.CALL and not redactor.hides_bodies:
+        return hidden_exchange(text, redactor)
+    return hidden_value(text, redactor)

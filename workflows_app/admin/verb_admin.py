@@ -1,0 +1,200 @@
+"""ModelAdmin for rows that only verbs change: buttons, list actions, confirmation and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
+
+from workflows_app.admin.paging import CappedPaginator
+from workflows_app.admin.verbs import Deed, Verb, tally
+from workflows_app.engine.database import joining
+from workflows_app.errors import WorkflowsError
+
+MOST_AT_ONCE = 500
+"""How many rows one list action may change: it has to end before a web server loses patience."""
+NAMED = 20
+"""How many of them its confirmation names."""
+
+Action = Callable[["VerbAdmin", HttpRequest, QuerySet[Any]], HttpResponse | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    label: str
+    url: str
+
+
+def as_action(verb: Verb) -> Action:
+    @admin.action(permissions=["operate"], description=verb.label)
+    def act(model_admin: VerbAdmin, request: HttpRequest, rows: QuerySet[Any]) -> Any:
+        return model_admin.act_on_many(request, verb, rows)
+
+    act.__name__ = verb.name
+    return act
+
+
+class VerbAdmin(admin.ModelAdmin):
+    """Nobody adds, edits or deletes rows here; who has the change permission may use the verbs."""
+
+    verbs: tuple[Verb, ...] = ()
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    sortable_by = ()
+
+    class Media:
+        css = {"all": ["workflows_app/admin.css"]}
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.actions = [as_action(verb) for verb in self.verbs]
+
+    # -- permissions
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return super().has_change_permission(request)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    # -- one row
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.verb_view)
+        own = [
+            path(f"<path:object_id>/{verb.name}/", view, {"verb": verb}, self._url_name(verb.name))
+            for verb in self.verbs
+        ]
+        return own + super().get_urls()
+
+    def _url_name(self, page: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
+
+    def url_of(self, page: str, *args: Any) -> str:
+        """The address of one of this model's pages, or of a verb on a row."""
+        return reverse(f"admin:{self._url_name(page)}", args=args, current_app=self.admin_site.name)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"buttons": self.buttons(request, object_id), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def buttons(self, request: HttpRequest, object_id: str) -> list[Button]:
+        row = self.get_object(request, unquote(object_id))
+        if row is None or not self.has_operate_permission(request):
+            return []
+        return [
+            Button(label=f"{verb.label}…", url=self.url_of(verb.name, quote(row.pk)))
+            for verb in self.verbs
+            if verb.offered(row)
+        ]
+
+    def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
+        """Asks, then does."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]  # Django's own; the stubs leave it out
+        if request.method != "POST":
+            return self.confirmation(request, verb, [row])
+        try:
+            deed = self.perform(request, verb, row)
+        except WorkflowsError as refusal:
+            self.message_user(request, refusal.message, messages.ERROR)
+            return self._back_to(request, row)
+        self.message_user(request, deed.sentence, messages.SUCCESS)
+        return self._back_to(request, deed.successor or row)
+
+    def _back_to(self, request: HttpRequest, row: Model) -> HttpResponse:
+        """To the row's page, or to the list if the row is gone or not for this user to see."""
+        row_admin = self.admin_site.get_model_admin(type(row))
+        exists = type(row)._default_manager.filter(pk=row.pk).exists()
+        if isinstance(row_admin, VerbAdmin) and row_admin.has_view_permission(request) and exists:
+            return HttpResponseRedirect(row_admin.url_of("change", quote(row.pk)))
+        return HttpResponseRedirect(self.url_of("changelist"))
+
+    def perform(self, request: HttpRequest, verb: Verb, row: Model) -> Deed:
+        """The deed and its audit entry, or neither. Raises WorkflowsError."""
+        with joining():
+            deed = verb.act(row)
+            self.log_change(request, deed.subject, deed.sentence)
+            if deed.successor is not None:
+                self.log_change(request, deed.successor, deed.sentence)
+        return deed
+
+    # -- many rows
+
+    def act_on_many(
+        self, request: HttpRequest, verb: Verb, rows: QuerySet[Any]
+    ) -> HttpResponse | None:
+        chosen = list(rows[: MOST_AT_ONCE + 1])
+        if len(chosen) > MOST_AT_ONCE:
+            refusal = f"At most {MOST_AT_ONCE} can be {verb.done} at once: choose fewer."
+            self.message_user(request, refusal, messages.ERROR)
+            return None
+        if "confirmed" not in request.POST:
+            return self.confirmation(
+                request, verb, chosen, selected=[str(row.pk) for row in chosen]
+            )
+        refusals: list[WorkflowsError] = []
+        for row in chosen:
+            try:
+                self.perform(request, verb, row)
+            except WorkflowsError as refusal:
+                refusals.append(refusal)
+        level = messages.WARNING if refusals else messages.SUCCESS
+        self.message_user(request, tally(verb, len(chosen) - len(refusals), refusals), level)
+        return None
+
+    def confirmation(
+        self, request: HttpRequest, verb: Verb, rows: Sequence[Model], selected: Sequence[str] = ()
+    ) -> HttpResponse:
+        noun = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb.label}?",
+            "count": f"{len(rows)} {noun}",
+            "opts": self.opts,
+            "media": self.media,
+            "verb": verb,
+            "named": [self.describe(row) for row in rows[:NAMED]],
+            "others": max(0, len(rows) - NAMED),
+            "selected": selected,
+            "back": request.get_full_path()
+            if selected
+            else self.url_of("change", quote(rows[0].pk)),
+        }
+        return TemplateResponse(request, "admin/workflows_app/confirm.html", context)
+
+    def describe(self, row: Any) -> str:
+        """One line that tells the row from others."""
+        return str(row)

@@ -1,0 +1,411 @@
+"""What people may do from the admin: engine verbs, with the words to offer and report them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from workflows_app.engine import (
+    accounts,
+    dead_letters,
+    flow_control,
+    publication_moves,
+    queues,
+    run_moves,
+    schedules,
+)
+from workflows_app.errors import DeadLetterNotFound, Refused, WorkflowsError
+from workflows_app.models import (
+    Account,
+    DeadLetter,
+    FlowControl,
+    Publication,
+    Queue,
+    Run,
+    Schedule,
+    Token,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What was done, for the person who asked and for the history of `subject`."""
+
+    sentence: str
+    subject: Model
+    successor: Model | None = None
+    """The run, or message, that now exists because of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """`act` raises WorkflowsError when it is refused; `offered` only decides about a button."""
+
+    name: str
+    label: str
+    done: str
+    """As in "3 cancelled"."""
+    consequence: str
+    """What will happen, said before it is confirmed."""
+    act: Callable[[Any], Deed]
+    offered: Callable[[Any], bool]
+
+
+_REASONS = {
+    "run_ended": "already ended",
+    "dead_letter_not_found": "not in the dead letter queue",
+    "not_found": "already ended, or gone",
+}
+
+
+def tally(verb: Verb, done: int, refusals: list[WorkflowsError]) -> str:
+    """ "3 cancelled, 1 refused: already ended"."""
+    reasons = Counter(_REASONS.get(error.code, error.message) for error in refusals)
+    told = [f"{done} {verb.done}"] if done or not refusals else []
+    told += [f"{number} refused: {reason}" for reason, number in reasons.most_common()]
+    return ", ".join(told)
+
+
+# -- runs
+
+
+def _is_live(run: Run) -> bool:
+    return run.is_live
+
+
+def _is_dead(run: Run) -> bool:
+    return DeadLetter.objects.filter(run=run).exists()
+
+
+def _letter_of(run: Run) -> DeadLetter:
+    letter = DeadLetter.objects.select_related("run__account").filter(run=run).first()
+    if letter is None:
+        raise DeadLetterNotFound(
+            f"run {run.run_id} is not in the dead letter queue: it has not failed, or has been "
+            "resumed, restarted or deleted from there already"
+        )
+    return letter
+
+
+def _cancel(run: Run) -> Deed:
+    run_moves.cancel(run)
+    return Deed(sentence=f"Run {run.run_id} was cancelled.", subject=run)
+
+
+def _wake(run: Run) -> Deed:
+    run_moves.wake(run)
+    return Deed(sentence=f"Run {run.run_id} was woken and goes on now.", subject=run)
+
+
+def _resume(letter: DeadLetter) -> Deed:
+    new = dead_letters.resume(letter)
+    sentence = f"Run {letter.run.run_id} was resumed: it goes on as {new.run_id}."
+    return Deed(sentence=sentence, subject=letter.run, successor=new)
+
+
+def _restart(letter: DeadLetter) -> Deed:
+    new = dead_letters.restart(letter)
+    sentence = f"Run {letter.run.run_id} was restarted: it begins again as {new.run_id}."
+    return Deed(sentence=sentence, subject=letter.run, successor=new)
+
+
+_KEEPS = "A new run begins with the same payload; the failed one stays to be looked at. "
+_RESUMES = _KEEPS + "Finished steps keep their results, the failed step is tried again."
+_RESTARTS = _KEEPS + "All steps run again, also those that had finished."
+
+CANCEL = Verb(
+    name="cancel",
+    label="Cancel",
+    done="cancelled",
+    consequence="The run ends now. A step at work may still finish, but its result is dropped.",
+    act=_cancel,
+    offered=_is_live,
+)
+WAKE = Verb(
+    name="wake",
+    label="Wake now",
+    done="woken",
+    consequence="The run goes on now: its sleeps end and its retries fall due.",
+    act=_wake,
+    offered=_is_live,
+)
+RESUME = Verb(
+    name="resume",
+    label="Resume",
+    done="resumed",
+    consequence=_RESUMES,
+    act=lambda run: _resume(_letter_of(run)),
+    offered=_is_dead,
+)
+RESTART = Verb(
+    name="restart",
+    label="Restart",
+    done="restarted",
+    consequence=_RESTARTS,
+    act=lambda run: _restart(_letter_of(run)),
+    offered=_is_dead,
+)
+
+
+# -- dead letters
+
+
+def _fresh(letter: DeadLetter) -> DeadLetter:
+    """The entry with all of its run; lists load only what they show."""
+    return dead_letters.find_dead_letter(letter.account, letter.public_id)
+
+
+def _retry_callback(letter: DeadLetter) -> Deed:
+    dead_letters.retry_failure_callback(letter)
+    sentence = f"The failure callback of run {letter.run.run_id} is made again."
+    return Deed(sentence=sentence, subject=letter)
+
+
+RESUME_LETTER = Verb(
+    name="resume",
+    label="Resume",
+    done="resumed",
+    consequence=_RESUMES,
+    act=lambda letter: _resume(_fresh(letter)),
+    offered=lambda _: True,
+)
+RESTART_LETTER = Verb(
+    name="restart",
+    label="Restart",
+    done="restarted",
+    consequence=_RESTARTS,
+    act=lambda letter: _restart(_fresh(letter)),
+    offered=lambda _: True,
+)
+RETRY_CALLBACK = Verb(
+    name="retry-callback",
+    label="Retry failure callback",
+    done="told again",
+    consequence="The failure function, or failure URL, is told again that the run has failed.",
+    act=lambda letter: _retry_callback(_fresh(letter)),
+    offered=lambda letter: letter.callback_state == DeadLetter.CallbackState.FAILED,
+)
+
+
+# -- plain messages, queues and schedules
+
+
+def _cancel_publication(publication: Publication) -> Deed:
+    publication_moves.cancel(publication)
+    sentence = f"Message {publication.public_id} was cancelled."
+    return Deed(sentence=sentence, subject=publication)
+
+
+def _retry_publication(publication: Publication) -> Deed:
+    again = publication_moves.retry(publication)
+    sentence = f"Message {publication.public_id} was published again as {again.public_id}."
+    return Deed(sentence=sentence, subject=publication, successor=again)
+
+
+def _dismiss(publication: Publication) -> Deed:
+    if not publication_moves.dismiss_all(Publication.objects.filter(pk=publication.pk)):
+        raise DeadLetterNotFound(
+            f"message {publication.public_id} has been retried or deleted from the dead letter "
+            "queue already"
+        )
+    sentence = f"Message {publication.public_id} was taken out of the dead letter queue."
+    return Deed(sentence=sentence, subject=publication)
+
+
+def _pause_queue(queue: Queue) -> Deed:
+    queues.pause(queue.account, queue.name)
+    return Deed(sentence=f"Queue {queue.name} was paused.", subject=queue)
+
+
+def _resume_queue(queue: Queue) -> Deed:
+    queues.resume(queue.account, queue.name)
+    return Deed(sentence=f"Queue {queue.name} goes on.", subject=queue)
+
+
+def _pause_schedule(schedule: Schedule) -> Deed:
+    schedules.pause(schedule)
+    return Deed(sentence=f"Schedule {schedule.public_id} was paused.", subject=schedule)
+
+
+def _resume_schedule(schedule: Schedule) -> Deed:
+    schedules.resume(schedule)
+    return Deed(sentence=f"Schedule {schedule.public_id} goes on.", subject=schedule)
+
+
+def _has_failed(publication: Publication) -> bool:
+    return publication.status == Publication.Status.FAILED
+
+
+CANCEL_PUBLICATION = Verb(
+    name="cancel",
+    label="Cancel",
+    done="cancelled",
+    consequence="It is not delivered again. A request under way may still be answered.",
+    act=_cancel_publication,
+    offered=lambda publication: publication.status == Publication.Status.WAITING,
+)
+RETRY_PUBLICATION = Verb(
+    name="retry",
+    label="Publish again",
+    done="published again",
+    consequence="It is published once more, as another message, and leaves the dead letter queue.",
+    act=_retry_publication,
+    offered=_has_failed,
+)
+DISMISS = Verb(
+    name="dismiss",
+    label="Dismiss",
+    done="dismissed",
+    consequence="It leaves the dead letter queue and is not delivered any more.",
+    act=_dismiss,
+    offered=_has_failed,
+)
+PAUSE_QUEUE = Verb(
+    name="pause",
+    label="Pause",
+    done="paused",
+    consequence="What is under way goes on; nothing more of the queue starts until it is resumed.",
+    act=_pause_queue,
+    offered=lambda queue: not queue.paused,
+)
+RESUME_QUEUE = Verb(
+    name="resume",
+    label="Resume",
+    done="resumed",
+    consequence="The queue delivers its messages again.",
+    act=_resume_queue,
+    offered=lambda queue: queue.paused,
+)
+PAUSE_SCHEDULE = Verb(
+    name="pause",
+    label="Pause",
+    done="paused",
+    consequence="Its times pass by, and nothing is published, until it is resumed.",
+    act=_pause_schedule,
+    offered=lambda schedule: not schedule.paused,
+)
+RESUME_SCHEDULE = Verb(
+    name="resume",
+    label="Resume",
+    done="resumed",
+    consequence="It publishes again, from its next time on.",
+    act=_resume_schedule,
+    offered=lambda schedule: schedule.paused,
+)
+
+
+# -- flow control
+
+
+def _pause_key(control: FlowControl) -> Deed:
+    flow_control.pause(control)
+    return Deed(sentence=f"Nothing of the key “{control}” starts now.", subject=control)
+
+
+def _resume_key(control: FlowControl) -> Deed:
+    flow_control.resume(control)
+    return Deed(sentence=f"The key “{control}” goes on.", subject=control)
+
+
+def _pin_key(control: FlowControl) -> Deed:
+    flow_control.pin(
+        control.account,
+        control.key,
+        parallelism=control.parallelism,
+        rate=control.rate,
+        period=control.period,
+    )
+    return Deed(sentence=f"The limits of the key “{control}” were pinned.", subject=control)
+
+
+def _unpin_key(control: FlowControl) -> Deed:
+    flow_control.unpin(control, parallelism=True, rate=True)
+    return Deed(sentence=f"The limits of the key “{control}” were unpinned.", subject=control)
+
+
+def _reset_rate(control: FlowControl) -> Deed:
+    flow_control.reset_rate(control)
+    return Deed(sentence=f"The key “{control}” begins a new period.", subject=control)
+
+
+PAUSE_KEY = Verb(
+    name="pause",
+    label="Pause",
+    done="paused",
+    consequence="What is in flight goes on; nothing more with this key starts until it is resumed.",
+    act=_pause_key,
+    offered=lambda control: not control.paused,
+)
+RESUME_KEY = Verb(
+    name="resume",
+    label="Resume",
+    done="resumed",
+    consequence="What waits for this key starts again, within its limits.",
+    act=_resume_key,
+    offered=lambda control: control.paused,
+)
+PIN_KEY = Verb(
+    name="pin",
+    label="Pin",
+    done="pinned",
+    consequence="Its limits stay as they are now, whatever triggers say, until it is unpinned.",
+    act=_pin_key,
+    offered=lambda control: not (control.parallelism_pinned or control.rate_pinned),
+)
+UNPIN_KEY = Verb(
+    name="unpin",
+    label="Unpin",
+    done="unpinned",
+    consequence="The next trigger that names this key sets its limits; until then they stay.",
+    act=_unpin_key,
+    offered=lambda control: control.parallelism_pinned or control.rate_pinned,
+)
+RESET_RATE = Verb(
+    name="reset-rate",
+    label="Reset rate",
+    done="reset",
+    consequence="A new period begins: as many may start as if nothing had started yet.",
+    act=_reset_rate,
+    offered=lambda control: control.rate is not None,
+)
+
+
+# -- access
+
+
+def _rotate(account: Account) -> Deed:
+    accounts.rotate_signing_keys(account)
+    sentence = f"The signing keys of {account} were rotated: the next key is now the current one."
+    return Deed(sentence=sentence, subject=account)
+
+
+def _revoke(token: Token) -> Deed:
+    if token.revoked_at is not None:
+        raise Refused(f"token “{token}” has been revoked already")
+    accounts.revoke_token(token)
+    return Deed(sentence=f"Token “{token}” was revoked.", subject=token)
+
+
+ROTATE = Verb(
+    name="rotate-keys",
+    label="Rotate signing keys",
+    done="rotated",
+    consequence=(
+        "The next key becomes the current one, and a new next key is made. Receivers that know "
+        "both keys miss nothing; give them the new next key before you rotate again."
+    ),
+    act=_rotate,
+    offered=lambda _: True,
+)
+REVOKE = Verb(
+    name="revoke",
+    label="Revoke",
+    done="revoked",
+    consequence="Whoever uses the token is refused from now on. This cannot be undone.",
+    act=_revoke,
+    offered=lambda token: token.revoked_at is None,
+)
