@@ -1,0 +1,1 @@
+"""A small Django project, which the tests start as a site."""

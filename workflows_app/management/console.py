@@ -1,0 +1,21 @@
+"""Where a verb writes: its answer for programs, and beside it what is for people."""
+
+from __future__ import annotations
+
+from django.core.management.base import OutputWrapper
+
+
+class Console:
+    def __init__(self, stdout: OutputWrapper, stderr: OutputWrapper) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+
+    def show(self, line: str) -> None:
+        """A line of the answer, on stdout, at once."""
+        self._stdout.write(line)
+        self._stdout.flush()
+
+    def say(self, line: str) -> None:
+        """A remark, on stderr."""
+        self._stderr.write(line, style_func=str)
+        self._stderr.flush()
