@@ -1,0 +1,90 @@
+"""SIGKILL, to anyone, at any moment."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from tests.faults.conftest import LEASE, RESTART, WATCHDOG, Lateness, Scene
+from tests.faults.processes import Cluster, soon, wait_until
+
+pytestmark = pytest.mark.processes
+
+VICTIMS = {
+    "busy worker": 5,
+    "idle worker": 4,
+    "pusher": 3,
+    "monitor": 1,
+    "sentinel": 2,
+    "main process": 1,
+    "whole tree": 2,
+    "web process": 2,
+}
+"""Whom the twenty kills hit, in random order."""
+
+RECOVERY = LEASE + WATCHDOG + RESTART
+"""Seconds after which work must go on: in the worst case the lease of the dead runs out, and the
+cluster has to be found silent, ended and started anew.
+"""
+
+
+def kill(victim: str, cluster: Cluster, scene: Scene) -> None:
+    match victim:
+        case "busy worker" | "idle worker":
+            cluster.kill(_worker(victim, cluster, scene))
+        case "pusher" | "monitor":
+            cluster.kill(random.choice(soon(lambda: cluster.having(victim), f"a {victim}")))
+        case "sentinel":
+            cluster.kill(soon(cluster.sentinel, "a sentinel"))
+        case "main process":
+            cluster.kill(cluster.main)
+        case "whole tree":
+            cluster.kill_tree()
+
+
+def _worker(victim: str, cluster: Cluster, scene: Scene) -> int:
+    """The one that has begun a step last, or another."""
+    workers = soon(lambda: cluster.having("worker"), "a worker")
+    last = next((each.pid for each in scene.executions()[::-1] if each.pid in workers), workers[0])
+    others = [pid for pid in workers if pid != last]
+    return last if victim == "busy worker" or not others else random.choice(others)
+
+
+@pytest.mark.timeout(240)
+def test_whoever_is_killed_under_load_every_accepted_run_ends_and_no_step_is_repeated(
+    scene: Scene, lateness: Lateness
+) -> None:
+    accepted: list[str] = []
+    cluster = scene.cluster()
+    web = scene.web(10_000, 0.35, "faults-mixed", "faults-async")
+    victims = [victim for victim, times in VICTIMS.items() for _ in range(times)]
+    random.shuffle(victims)
+
+    with lateness:
+        for victim in victims:
+            _wait_for_progress(scene)
+            cluster.wait_until_running(2, RECOVERY)
+            time.sleep(random.uniform(0.0, 0.8))
+            if victim == "web process":
+                accepted += web.kill()
+                web = scene.web(10_000, 0.35, "faults-mixed", "faults-async")
+            else:
+                kill(victim, cluster, scene)
+        _wait_for_progress(scene)
+        accepted += web.kill()
+        scene.wait_until_all_ended(RECOVERY + LEASE)
+
+    assert len(accepted) > 20
+    scene.check(accepted)
+    assert lateness.worst < WATCHDOG + RESTART
+    wait_until(lambda: not cluster.left_behind(), 5, "the end of what was replaced")
+
+
+def _wait_for_progress(scene: Scene) -> None:
+    """Until a step has begun after this moment."""
+    now = time.time()
+    wait_until(
+        lambda: any(each.at > now for each in scene.executions()[-5:]), RECOVERY, "another step"
+    )
