@@ -85,7 +85,7 @@ def web_server(address: str) -> list[str]:
         "--workers",
         "2",
         "--blocking-threads",
-        os.environ.get("BT", "16"),
+        "16",
         "--log-level",
         "error",
     ]
