@@ -1,4 +1,4 @@
-"""`python -m tests`: the whole suite on SQLite, then on PostgreSQL what depends on the database.
+"""`python -m tests`: the whole suite on SQLite, and on PostgreSQL what depends on the database.
 
 Arguments go to pytest. WORKFLOWS_TEST_POSTGRES is the URL of a PostgreSQL database whose user may
 create others; without it, one is looked for at 127.0.0.1:5432. Under CI a missing one is a failure.
@@ -24,8 +24,8 @@ USUAL_URLS = (
 NOTHING_TO_RUN = 5
 """pytest's exit status when no test was selected: what was asked for may not use the database."""
 
-CLIENTS = ("tests/compat",)
-NO_CLIENTS = ("--ignore", *CLIENTS)
+CLIENTS, FAULTS = "tests/compat", "tests/faults"
+"""These bring servers and databases of their own."""
 
 
 @dataclass(frozen=True)
@@ -36,51 +36,58 @@ class Pass:
     arguments: tuple[str, ...]
     database_url: str
 
-    def narrowed(self, suffix: str, *arguments: str) -> Pass:
-        heading = f"{self.heading}, {suffix}"
-        return replace(self, heading=heading, arguments=(*self.arguments, *arguments))
+    def of(self, part: str, *arguments: str) -> Pass:
+        return replace(
+            self, heading=f"{part} on {self.heading}", arguments=(*self.arguments, *arguments)
+        )
 
-    def beside(self, other: Pass) -> Pass:
-        """On a database of its own, so that both may run at once."""
-        return replace(self, database_url=f"{other.database_url}_too")
+
+Lanes = list[list[Pass]]
 
 
 def main(arguments: list[str]) -> int:
     """Most tests wait for something now and then, so two lanes of passes use two processors better
-    than one; tests that kill and freeze processes, and look at what comes of it in time, come
-    after them and have the machine for themselves.
+    than one. Tests that start, kill and freeze processes, and look at what comes of it in time,
+    come after the others, which leave no processor free.
     """
-    sqlite = Pass("SQLite: the whole suite", tuple(arguments), "sqlite:///.venv/tests.sqlite3")
+    sqlite = Pass("SQLite", tuple(arguments), "sqlite:///.venv/tests.sqlite3")
     postgres, refusal = postgres_pass(arguments)
     if arguments:
-        lanes = [[sqlite, *([postgres] if postgres else [])]]
+        stages = [[[sqlite, *([postgres] if postgres else [])]]]
     else:
-        lanes = lanes_of(sqlite, postgres)
-    statuses = in_lanes(lanes)
-    if not arguments:
-        statuses += in_lanes([[sqlite.narrowed("processes", "-m", "processes", *NO_CLIENTS)]])
+        stages = [functions(sqlite, postgres), processes(sqlite, postgres)]
+    statuses = [status for lanes in stages for status in in_lanes(lanes)]
     if refusal:
         say(refusal)
         statuses.append(int(os.environ.get("CI", "").lower() in ("1", "true")))
     return max(statuses)
 
 
-def lanes_of(sqlite: Pass, postgres: Pass | None) -> list[list[Pass]]:
-    """The published clients bring a server of their own for each database."""
-    functions = ("functions", "-m", "not processes", *NO_CLIENTS)
-    clients = [
-        sqlite.narrowed("published clients on SQLite", *CLIENTS, "-k", "not postgres"),
-        sqlite.narrowed("published clients on PostgreSQL", *CLIENTS, "-k", "postgres"),
-    ]
+def functions(sqlite: Pass, postgres: Pass | None) -> Lanes:
+    """What starts no processes, and the published clients."""
+    selected = ("functions", "-m", "not processes", "--ignore", CLIENTS)
+    clients = both("clients", CLIENTS, sqlite)
     if postgres is None:
-        return [[sqlite.narrowed(*functions)], clients]
+        return [[sqlite.of(*selected)], clients]
+    return [[sqlite.of(*selected), *clients], [postgres.of(*selected)]]
+
+
+def processes(sqlite: Pass, postgres: Pass | None) -> Lanes:
+    selected = ("processes", "-m", "processes", "--ignore", CLIENTS, "--ignore", FAULTS)
+    faults = both("faults", FAULTS, sqlite)
+    if postgres is None:
+        return [[sqlite.of(*selected)], faults]
     return [
-        [
-            sqlite.narrowed(*functions),
-            clients[0],
-            postgres.narrowed("processes", "-m", "processes", *NO_CLIENTS).beside(postgres),
-        ],
-        [postgres.narrowed(*functions), clients[1]],
+        [each.of(*selected), then] for each, then in zip((sqlite, postgres), faults, strict=True)
+    ]
+
+
+def both(part: str, directory: str, configured: Pass) -> list[Pass]:
+    """Of tests that choose the database by themselves."""
+    on_postgres = replace(configured, heading="PostgreSQL")
+    return [
+        configured.of(part, directory, "-k", "not postgres"),
+        on_postgres.of(part, directory, "-k", "postgres"),
     ]
 
 
@@ -91,8 +98,7 @@ def postgres_pass(arguments: list[str]) -> tuple[Pass | None, str]:
     for url in (wanted,) if wanted else USUAL_URLS:
         refusal = why_unreachable(url)
         if refusal is None:
-            heading = "PostgreSQL: the tests that use the database"
-            return Pass(heading, ("--only-database", *arguments), own_database(url)), ""
+            return Pass("PostgreSQL", ("--only-database", *arguments), own_database(url)), ""
         refusals.append(refusal)
     return None, (
         "left out: every test on PostgreSQL, because none could be reached"
@@ -118,7 +124,7 @@ def own_database(url: str) -> str:
     return urlunsplit(parts._replace(path=f"/workflows_{os.getpid()}"))
 
 
-def in_lanes(lanes: list[list[Pass]]) -> list[int]:
+def in_lanes(lanes: Lanes) -> list[int]:
     """Exit statuses. Within a lane one pass comes after the other; each speaks when it has ended,
     but a lone lane speaks at once.
     """
