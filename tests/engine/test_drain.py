@@ -14,6 +14,7 @@ from django.db import OperationalError, connections
 from workflows_app import Context, workflow
 from workflows_app.engine import clock, drain, leases
 from workflows_app.engine.drain import Crew
+from workflows_app.engine.keeping import keeper
 from workflows_app.engine.leases import Lease
 from workflows_app.models import Message, Run
 
@@ -237,8 +238,9 @@ def test_a_claim_that_fails_in_an_unforeseen_way_does_not_end_the_crew(
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, GeneratorExit])
 def test_a_delivery_that_raises_does_not_end_its_thread(
-    work: Work, caplog: pytest.LogCaptureFixture
+    work: Work, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     work.due = [a_lease()]
     told = []
@@ -246,7 +248,7 @@ def test_a_delivery_that_raises_does_not_end_its_thread(
     def deliver(lease: Lease, stopping: threading.Event) -> None:
         told.append(lease)
         if len(told) == 1:
-            raise ZeroDivisionError
+            raise error
         work.deliver(lease, stopping)
 
     crew = Crew(1, work.claim, deliver)
@@ -257,7 +259,33 @@ def test_a_delivery_that_raises_does_not_end_its_thread(
     assert work.wait_for(lambda: len(work.done) == 1)
     crew.stop(grace=PATIENCE)
 
-    assert "ZeroDivisionError" in caplog.text
+    assert error.__name__ in caplog.text
+    assert not keeper().held()
+
+
+def test_a_crew_that_got_no_threads_works_once_it_gets_them(
+    work: Work, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    refused: list[threading.Thread] = []
+
+    def refuse_twice(thread: threading.Thread) -> None:
+        if len(refused) < 2:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_twice)
+    work.due = [a_lease()]
+
+    with a_crew(2, work) as crew:
+        crew.ring()
+        crew.ring()
+        assert not crew.settle_down(0)
+        crew.ring()
+        assert work.wait_for(lambda: len(work.done) == 1)
+
+    assert "could not be started" in caplog.text
 
 
 def test_while_the_database_is_away_the_crew_goes_on_trying_without_another_ring(
@@ -407,6 +435,26 @@ def test_stopping_gives_back_what_a_claim_brings_meanwhile() -> None:
     stopping.join(PATIENCE)
 
     assert due_now() == set(Run.objects.values_list("pk", flat=True))
+
+
+def test_who_stops_a_crew_second_waits_for_the_first(work: Work) -> None:
+    work.due = [a_lease()]
+    work.hold_up.clear()
+    crew = Crew(2, work.claim, work.deliver)
+    crew.ring()
+    assert work.wait_for(lambda: len(work.at_work) == 1)
+    first, second = (threading.Thread(target=crew.stop, args=[each]) for each in (PATIENCE, 0))
+    first.start()
+    time.sleep(0.05)
+
+    second.start()
+    second.join(0.1)
+
+    assert second.is_alive()
+    work.hold_up.set()
+    first.join(PATIENCE)
+    second.join(PATIENCE)
+    assert not second.is_alive()
 
 
 def test_a_crew_that_has_stopped_claims_nothing_more(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +55,21 @@ def test_a_step_that_fails_is_called_again_after_its_delay(
     clock.advance("1s")
     assert rehearsal.turn() == finished(2)
     assert rehearsal.journal.steps[0].attempts == 2
+
+
+def test_a_step_in_which_something_was_cancelled_is_called_again(
+    rehearse: Rehearse, clock: Clock
+) -> None:
+    flaky = Flaky(asyncio.CancelledError())
+
+    async def story(context: Any) -> Any:
+        return await context.run("ship", flaky)
+
+    rehearsal = rehearse(story, retries=1, retry_delay="30000")
+    rehearsal.turn()
+    clock.advance("30s")
+
+    assert rehearsal.turn() == finished(2)
 
 
 def test_an_attempt_that_fails_is_recorded_with_its_error(rehearse: Rehearse, clock: Clock) -> None:

@@ -69,6 +69,7 @@ class Crew:
         self._claim = claim
         self._begin = begin
         self._stopping = threading.Event()
+        self._ending = threading.Lock()
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
         # For those who wait for the threads: one that falls idle must not wake the others.
@@ -117,8 +118,15 @@ class Crew:
             )
 
     def stop(self, grace: float) -> None:
-        """Claim no more, let what is in flight finish for `grace` seconds, give leases back."""
+        """Claim no more, let what is in flight finish for `grace` seconds, give leases back.
+
+        A process may be told to end in two ways at once: who comes second waits for the first.
+        """
         self._stopping.set()
+        with self._ending:
+            self._stop(grace)
+
+    def _stop(self, grace: float) -> None:
         with self._changed:
             self._changed.notify_all()
             self._settled.notify_all()
@@ -140,7 +148,11 @@ class Crew:
     def _add_thread(self) -> None:
         self._threads += 1
         name = f"workflows-{self._threads}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError:  # the system has none to give; the next ring tries again
+            self._threads -= 1
+            logger.exception("a worker thread could not be started")
 
     def _work(self) -> None:
         try:
@@ -157,13 +169,14 @@ class Crew:
 
     def _begin_one(self, lease: Lease) -> None:
         keeper().keep(lease)
-        pending = None
+        is_exchanged = False
         with _logging_faults(lease):
             pending = self._begin(lease, self._stopping)
-        if pending is None:
+            if pending is not None:
+                self._exchanges.make(partial(self._exchange_one, lease, pending))
+                is_exchanged = True
+        if not is_exchanged:
             self._finish(lease)
-        else:
-            self._exchanges.make(partial(self._exchange_one, lease, pending))
 
     def _exchange_one(self, lease: Lease, pending: Exchange) -> None:
         """In a thread of its own, which only waits for the answer."""
@@ -269,9 +282,10 @@ class Crew:
 
 @contextmanager
 def _logging_faults(lease: Lease) -> Iterator[None]:
+    """Whatever it is: a thread that ended by it would go on holding its lease."""
     try:
         yield
-    except Exception:
+    except BaseException:
         logger.exception("the delivery of message %s failed", lease.message_id)
     # A step may have met them on any database.
     drop_broken_connections()

@@ -22,14 +22,15 @@ class Exchanges:
         self._idle = 0
 
     def make(self, exchange: Callable[[], None]) -> None:
-        """Have it called in a thread. It must not raise."""
+        """Have it called in a thread. It must not raise. Raises RuntimeError when the system has no
+        thread to give.
+        """
         with self._changed:
-            self._waiting.append(exchange)
-            if self._idle >= len(self._waiting):
-                self._changed.notify()
-            else:
+            if self._idle <= len(self._waiting):
                 # A process that ends does not wait for answers: their leases are given back.
                 threading.Thread(target=self._work, name="exchange", daemon=True).start()
+            self._waiting.append(exchange)
+            self._changed.notify()
 
     def _work(self) -> None:
         while (exchange := self._next()) is not None:

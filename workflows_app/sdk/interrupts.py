@@ -4,6 +4,8 @@ through.
 
 from __future__ import annotations
 
+import asyncio
+
 
 class Interrupt(BaseException):
     """Unwinds the workflow function. Must not be swallowed; the next step would raise it again."""
@@ -30,7 +32,8 @@ class Halt(Interrupt):
 class _OrdinaryErrors:
     """Turns what is more than an error to Python, when an author's code raises it, into one.
 
-    A `sys.exit()` must not end the worker, nor a StopIteration what calls or awaits the code.
+    A `sys.exit()` must not end the worker, a StopIteration what calls or awaits the code, nor the
+    cancellation of something that the code awaits the turn.
     """
 
     def __enter__(self) -> None:
@@ -42,6 +45,16 @@ class _OrdinaryErrors:
                 raise RuntimeError(f"sys.exit({code!r}) was called") from error
             case StopIteration():
                 raise RuntimeError("StopIteration was raised") from error
+            case asyncio.CancelledError() if not _is_being_cancelled():
+                raise RuntimeError("CancelledError was raised") from error
+
+
+def _is_being_cancelled() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 ordinary_errors = _OrdinaryErrors()
