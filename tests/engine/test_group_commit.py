@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from django.db import IntegrityError, InterfaceError, OperationalError
@@ -134,3 +136,43 @@ def test_a_group_goes_on_after_a_failure(group: GroupCommit[str], disk: Disk) ->
 
     assert group.write("a") == "a"
     assert disk.commits == [["a"]]
+
+
+@pytest.mark.parametrize("is_next", [True, False])
+def test_a_group_goes_on_without_who_is_interrupted_while_he_waits(
+    group: GroupCommit[str], disk: Disk, threads: ThreadPoolExecutor, *, is_next: bool
+) -> None:
+    disk.go_on.clear()
+    others = [threads.submit(group.write, "first")]
+    assert disk.begun.acquire(timeout=PATIENCE)
+    if not is_next:
+        others.append(threads.submit(group.write, "second"))
+        wait_until(lambda: len(group._waiting) == 1)
+
+    with interrupted_once(lambda: len(group._waiting) == len(others), threads):
+        group.write("interrupted")
+    disk.go_on.set()
+
+    assert [other.result(PATIENCE) for other in others] == ["first", "second"][: len(others)]
+    assert group.write("later") == "later"
+    assert all("interrupted" not in commit for commit in disk.commits)
+
+
+@contextmanager
+def interrupted_once(condition: Callable[[], bool], threads: ThreadPoolExecutor) -> Iterator[None]:
+    """As by Ctrl-C, which raises in the main thread."""
+
+    def raise_it(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt() -> None:
+        wait_until(condition)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    usual = signal.signal(signal.SIGUSR1, raise_it)
+    threads.submit(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGUSR1, usual)

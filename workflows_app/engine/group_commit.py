@@ -44,12 +44,30 @@ class GroupCommit(Generic[W]):
             wait = self._writing
             self._writing = True
         if wait:
-            mine.turn.acquire()
+            self._await_turn(mine)
         if not mine.done:
             self._write_all()
         if mine.error is not None:
             raise mine.error
         return write
+
+    def _await_turn(self, mine: _Waiting[W]) -> None:
+        """A signal's handler may raise in the main thread meanwhile."""
+        try:
+            mine.turn.acquire()
+        except BaseException:
+            with self._lock:
+                if mine in self._waiting:
+                    self._waiting.remove(mine)
+                    if mine.turn.acquire(blocking=False):
+                        self._pass_turn_on()
+            raise
+
+    def _pass_turn_on(self) -> None:
+        if self._waiting:
+            self._waiting[0].turn.release()
+        else:
+            self._writing = False
 
     def _write_all(self) -> None:
         with self._lock:
@@ -58,10 +76,7 @@ class GroupCommit(Generic[W]):
             self._store_or_blame(batch)
         finally:
             with self._lock:
-                if self._waiting:
-                    self._waiting[0].turn.release()
-                else:
-                    self._writing = False
+                self._pass_turn_on()
             for one in batch:
                 one.done = True
                 one.turn.release()
