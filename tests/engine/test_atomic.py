@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
+from pytest_django import Settings
 
 from tests.conftest import Clock
 from tests.engine.reading import attempts_of, error_of, journal_of, only_run, result_of
 from tests.shells import Define
+from workflows_app.engine import clock, leases
+from workflows_app.engine.delivery import deliver
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import Message, Run
 
@@ -108,6 +112,33 @@ def test_what_an_atomic_step_wrote_is_undone_when_its_lease_is_lost(define: Defi
 
     assert journal_of(only_run()) == {}
     assert names() == []
+
+
+def test_the_lease_of_a_long_atomic_step_runs_from_its_end(
+    define: Define, settings: Settings
+) -> None:
+    settings.WORKFLOWS = {"LEASE": "1s"}
+    left: list[float] = []
+
+    @define()
+    async def story(context: Any) -> Any:
+        def book() -> None:
+            time.sleep(0.5)
+
+        def look() -> None:
+            due_at = Message.objects.get().due_at
+            assert due_at is not None
+            left.append((due_at - clock.now()).total_seconds())
+
+        await context.atomic("book", book)
+        await context.run("look", look)
+
+    story.trigger()
+    (lease,) = leases.claim(1)
+    deliver(lease)
+
+    assert only_run().status == Run.Status.SUCCEEDED
+    assert left[0] > 0.6
 
 
 def test_an_atomic_step_may_have_transactions_of_its_own(define: Define) -> None:

@@ -653,23 +653,20 @@ def test_a_run_can_end_while_one_of_its_calls_settles(ending: str, peer: Scripte
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("verb", [leases.renew, leases.give_back])
-def test_many_messages_are_locked_in_the_order_of_their_ids(
+def test_a_lease_that_someone_has_locked_holds_up_no_other(
     verb: Callable[[list[Lease]], None],
 ) -> None:
-    """As the journal locks them, so that the two never wait for each other in a circle."""
     one_step.trigger_many([None] * 2)
-    first, second = sorted(leases.claim(2), key=lambda lease: lease.message_id)
-    # Behind the second in the table, where a scan would come upon it later.
-    Message.objects.filter(pk=first.message_id).update(wakes=1)
-    free = Message.objects.filter(pk=second.message_id).select_for_update(nowait=True)
+    locked, other = leases.claim(2)
+    before = Message.objects.in_bulk()
 
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            Message.objects.select_for_update().get(pk=first.message_id)
-            waiting = pool.submit(at_once, lambda: verb([second, first]))
-            time.sleep(0.3)
-            assert free.exists()
-        waiting.result(PATIENCE)
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Message.objects.select_for_update().get(pk=locked.message_id)
+        pool.submit(at_once, lambda: verb([locked, other])).result(PATIENCE)
+
+    after = Message.objects.in_bulk()
+    assert after[locked.message_id].due_at == before[locked.message_id].due_at
+    assert after[other.message_id].due_at != before[other.message_id].due_at
 
 
 # -- dead letters

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from workflows_app.conf import get_settings
 from workflows_app.engine.database import (
     aware,
     connection,
@@ -23,7 +25,7 @@ from workflows_app.engine.database import (
     write_sqlite,
 )
 from workflows_app.engine.group_commit import GroupCommit
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.leases import RENEWAL, Lease, renew
 from workflows_app.engine.processes import in_forked_children
 from workflows_app.errors import LeaseLost, StepMisuse
 from workflows_app.models import Attempt, Message, Run, Step
@@ -357,11 +359,15 @@ class Journal:
     def atomic(self, execute: Callable[[], StepRecord]) -> StepRecord:
         """See `sdk.replay.Recorder.atomic`."""
         self._refuse_transaction()
+        began = time.monotonic()
         with settling():
             hold(self._lease)
             record = execute()
             if insert_steps(self._lease, [record]) != 1:
                 raise LeaseLost
+            # While it is locked, the keeper passes it over.
+            if time.monotonic() - began > RENEWAL * get_settings().LEASE.total_seconds():
+                renew([self._lease])
         return record
 
     def _record_attempts(

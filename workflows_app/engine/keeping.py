@@ -54,7 +54,7 @@ class Keeper:
     def _renew_for_ever(self) -> None:
         pause = threading.Event()
         while True:
-            pause.wait(get_settings().LEASE.total_seconds() / 3)
+            pause.wait(get_settings().LEASE.total_seconds() * leases.RENEWAL)
             held = self.held()
             if not held:
                 continue

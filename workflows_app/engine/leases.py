@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import secrets
 import sqlite3
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock, limits
@@ -27,6 +28,11 @@ from workflows_app.engine.database import (
 from workflows_app.models import Account, Message, Run
 
 _serial = itertools.count(1)
+
+RENEWAL = 1 / 3
+"""Of a lease, after which it is renewed."""
+_LOCK_PAUSES = (0, 0.005, 0.02, 0.05)
+"""Seconds before each try; who records a step locks its lease for a moment."""
 
 WITHOUT_EXCHANGE = (
     Message.Kind.TURN,
@@ -224,34 +230,37 @@ def next_due() -> datetime | None:
 
 
 def renew(leases: Iterable[Lease]) -> None:
-    """Move the end of every lease that is still held; one statement for all.
+    """Move the end of every lease that is still held.
 
     One that has run out comes back, unless its slot of a limited key may have been given away.
     """
-    held = list(leases)
-    if held:
-        with joining():
-            now = clock.now()
-            capped = Account.objects.filter(pk=OuterRef("account_id"), parallelism__isnull=False)
-            may_come_back = Q(due_at__gt=now) | Q(~Exists(capped), flow_control=None)
-            _still_held(held).filter(may_come_back).update(due_at=now + get_settings().LEASE)
+    now = clock.now()
+    capped = Account.objects.filter(pk=OuterRef("account_id"), parallelism__isnull=False)
+    may_come_back = Q(due_at__gt=now) | Q(~Exists(capped), flow_control=None)
+    _update_held(leases, may_come_back, due_at=now + get_settings().LEASE)
 
 
 def give_back(leases: Iterable[Lease]) -> None:
     """Make the messages due at once for any worker, as if they had not been claimed."""
-    held = list(leases)
-    if held:
-        with joining():
-            _still_held(held).update(token=None, due_at=clock.now())
+    _update_held(leases, Q(), token=None, due_at=clock.now())
 
 
-def _still_held(leases: list[Lease]) -> QuerySet[Message]:
-    """The messages, locked in the order in which the journal locks them too: two statements that
-    lock many rows in different orders might wait for each other.
+def _update_held(leases: Iterable[Lease], condition: Q, **values: Any) -> None:
+    """By one statement for all. What someone has locked for longer is left as it is: nobody can
+    claim it meanwhile, and all others would have to wait for it.
     """
-    ids, tokens = [lease.message_id for lease in leases], [lease.token for lease in leases]
-    held = Message.objects.filter(pk__in=ids, token__in=tokens)
-    return Message.objects.filter(pk__in=held.order_by("pk").select_for_update())
+    held = list(leases)
+    for pause in _LOCK_PAUSES:
+        if not held:
+            return
+        time.sleep(pause)
+        ids, tokens = [lease.message_id for lease in held], [lease.token for lease in held]
+        found = Message.objects.filter(condition, pk__in=ids, token__in=tokens)
+        with joining():
+            free = found.select_for_update(skip_locked=is_postgresql())
+            updated = set(free.values_list("pk", flat=True))
+            Message.objects.filter(pk__in=updated).update(**values)
+        held = [lease for lease in held if lease.message_id not in updated]
 
 
 def oldest_due(now: datetime) -> datetime | None:
