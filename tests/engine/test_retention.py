@@ -87,6 +87,26 @@ def test_what_is_alive_is_kept_however_old_it_is(story: Any, clock: Clock) -> No
     assert Run.objects.get().status == "succeeded"
 
 
+def test_a_run_whose_end_another_is_yet_to_be_told_of_is_kept(define: Define, clock: Clock) -> None:
+    @define("pack")
+    async def pack(context: Any) -> Any:
+        return "packed"
+
+    @define("order")
+    async def order(context: Any) -> Any:
+        return (await context.invoke("pack", workflow=pack)).body
+
+    order.trigger()
+    drain_here(limit=2)
+    assert list(Message.objects.filter(due_at__isnull=False).values_list("kind")) == [("report",)]
+    clock.advance(MONTH + timedelta(seconds=1))
+
+    assert retention.prune(MONTH) == 0
+    drain_here()
+    assert list(Run.objects.values_list("status", flat=True)) == [Run.Status.SUCCEEDED] * 2
+    assert retention.prune(MONTH) == 1
+
+
 def test_a_run_outlives_the_one_it_resumed(story: Any, clock: Clock) -> None:
     story.trigger("fail")
     drain_here()

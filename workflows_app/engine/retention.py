@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from workflows_app.engine import clock
 from workflows_app.engine.database import joining
 from workflows_app.models import (
     Attempt,
     DeadLetter,
     Deduplication,
+    Invocation,
     Message,
     Publication,
     PublicationEvent,
@@ -62,7 +65,10 @@ def _prune_publications(before: datetime) -> int:
 
 
 def _prune_runs(before: datetime) -> int:
-    ids = list(Run.objects.ended_before(before).values_list("pk", flat=True)[:BATCH])
+    # Who invoked it is told of its end by the invocation, which would go with it.
+    awaited = Invocation.objects.filter(child=OuterRef("pk"), parent__in=Run.objects.live())
+    ended = Run.objects.ended_before(before).exclude(Exists(awaited))
+    ids = list(ended.values_list("pk", flat=True)[:BATCH])
     if ids:
         with joining():
             for rows in (Step, Attempt, RunLabel, Message, DeadLetter):
