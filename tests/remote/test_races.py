@@ -14,14 +14,24 @@ from django.db import transaction
 from tests.engine.test_races import at_once
 from tests.remote.conftest import World, answered
 from workflows_app.engine import clock, events, leases, run_moves
-from workflows_app.engine.delivery import deliver
-from workflows_app.engine.remote import invoking, journal, publishing, waiting
+from workflows_app.engine.delivery import begin, deliver, settle
+from workflows_app.engine.remote import adopting, invoking, journal, publishing, waiting
 from workflows_app.engine.triggering import trigger
 from workflows_app.errors import RunEnded
-from workflows_app.models import Account, Attempt, Event, Invocation, Message, Run, Step, Waiter
+from workflows_app.models import (
+    Account,
+    Attempt,
+    Event,
+    FlowControl,
+    Invocation,
+    Message,
+    Run,
+    Step,
+    Waiter,
+)
 from workflows_app.protocol.published import read_step
 from workflows_app.protocol.publishing import Accepted, InvokeRequest, StepRequest, WaitRequest
-from workflows_app.protocol.runs import RunRequest, StepKind
+from workflows_app.protocol.runs import FlowControlSpec, RunRequest, StepKind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -247,3 +257,20 @@ def test_a_delivery_that_lost_its_lease_leaves_nothing_in_a_run_that_ends_meanwh
     at_once(end, deliver_late)
 
     assert not Attempt.objects.exists()
+
+
+def test_a_run_that_its_endpoint_takes_over_keeps_to_the_limits_named_then(
+    account: Account, world: World
+) -> None:
+    trigger(account, [RunRequest(url=URL, run_id="order")])
+    (lease,) = leases.claim(1)
+    pending = begin(lease)
+    assert pending is not None
+    limits = FlowControlSpec(key="packing", parallelism=1)
+
+    adopting.adopt(account, RunRequest(url=URL, run_id="order", flow_control=limits))
+    settle(lease, pending, answered(200))
+
+    again = Message.objects.get()
+    assert again.flow_control == FlowControl.objects.get(key="packing")
+    assert again.token is None

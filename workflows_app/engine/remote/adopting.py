@@ -56,6 +56,6 @@ def _start_anew(run: Run, request: RunRequest) -> None:
     """Mostly while the delivery is under way whose endpoint asks for it."""
     now = clock.now()
     first = Message.objects.filter(run=run, kind=Message.Kind.DELIVERY, key="")
-    if not first.update(wakes=F("wakes") + 1):
+    if not first.update(wakes=F("wakes") + 1, flow_control=run.flow_control):
         first_message(run, due_at(request, now), now).save(force_insert=True)
     get_dispatcher().ring()
