@@ -146,7 +146,9 @@ class Scene:
         return self.count("workflows_app_run", "status = 'running'")
 
     def wait_until_all_ended(self, seconds: float) -> float:
-        return wait_until(lambda: not self.live_runs(), seconds, f"the end of runs{self.owed()}")
+        return wait_until(
+            lambda: not self.live_runs(), seconds, lambda: f"the end of runs{self.owed()}"
+        )
 
     def owed(self) -> str:
         return f" (owed: {self.database.query('SELECT * FROM workflows_app_message')})"

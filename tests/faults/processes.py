@@ -27,12 +27,15 @@ _ROLES = {
 _TOLD_ROLE = re.compile(rf"Process-\w+ ({'|'.join(_ROLES)}) at (\d+)")
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> float:
+def wait_until(
+    condition: Callable[[], bool], seconds: float, what: str | Callable[[], str]
+) -> float:
     """How long it took. Fails when it takes longer than `seconds`."""
     started = time.monotonic()
     while not condition():
         waited = time.monotonic() - started
-        assert waited < seconds, f"after {waited:.1f} s not yet: {what}"
+        told = what if isinstance(what, str) or waited < seconds else what()
+        assert waited < seconds, f"after {waited:.1f} s not yet: {told}"
         time.sleep(0.02)
     return time.monotonic() - started
 

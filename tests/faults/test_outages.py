@@ -15,9 +15,9 @@ pytestmark = pytest.mark.processes
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
-BACK_AT_WORK = LEASE + 3.0
-"""Seconds from the database's return until all is worked off: threads try each second, and what
-could not be given back waits for its lease to run out.
+BACK_AT_WORK = LEASE + 12.0
+"""Seconds from the database's return until all is worked off, on a busy machine: threads try each
+second, and what could not be given back waits for its lease to run out.
 """
 
 
