@@ -74,9 +74,13 @@ def test_the_demo_site_hears_nothing(settings: Settings, monkeypatch: pytest.Mon
         ({"RETRYS": 3}, "E001", "'RETRYS'"),
         ({"LEASE": "soon"}, "E001", "'LEASE'"),
         ({"RETRIES": "three"}, "E001", "'RETRIES'"),
+        ({"LEASE": "none"}, "E001", "'LEASE'"),
+        ({"ALLOW_PRIVATE_ADDRESSES": "maybe"}, "E001", "'maybe'"),
         ({"TRANSPORT": "carrier pigeon"}, "E002", "carrier pigeon"),
         ({"DATABASE": "other"}, "E003", "'other'"),
         ({"DISPATCHER": "no.such.Dispatcher"}, "E004", "'no.such.Dispatcher'"),
+        ({"THREADS": 0}, "E006", '"THREADS"'),
+        ({"LEASE": "0s"}, "E006", '"LEASE"'),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_an_error(
@@ -89,6 +93,13 @@ def test_a_setting_that_cannot_be_used_is_an_error(
     assert ids(messages) == [expected]
     assert isinstance(messages[0], Error)
     assert says in messages[0].msg
+
+
+def test_a_database_that_cannot_be_worked_on_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    mysql = read_database_url("mysql://ada@db.example/work", root=Path("/"))
+    monkeypatch.setitem(connections.settings, "default", mysql)
+
+    assert ids(found()) == ["E007"]
 
 
 # -- SQLite

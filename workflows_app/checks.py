@@ -31,6 +31,24 @@ ENOUGH_TASKS = 100_000
 RETRY_PER_TIMEOUT = 3
 SHORTEST_SQLITE_TIMEOUT = 5.0
 """Seconds; also what SQLite's driver waits when nothing is set."""
+ABOVE_ZERO = (
+    "THREADS",
+    "EXCHANGES",
+    "HTTP_TIMEOUT",
+    "LEASE",
+    "WATCHDOG",
+    "POLL",
+    "FALLBACK_POLL",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_RESULT_BYTES",
+    "MAX_DELAY",
+    "MAX_CRASHES",
+    "MAX_EVENTS",
+    "MAX_INVOKE_DEPTH",
+    "MAX_BATCH",
+)
+"""Settings without which nothing would be worked on, or accepted."""
+UNSUPPORTED = ("mysql", "oracle")
 DATABASE_CACHE = "django.core.cache.backends.db.DatabaseCache"
 
 
@@ -65,6 +83,16 @@ def _check_values(settings: Settings) -> Iterator[CheckMessage]:
             hint=f"Set it to one of {', '.join(connections.settings)}.",
             id="workflows.E003",
         )
+    else:
+        yield from _check_database(connections.settings[settings.DATABASE]["ENGINE"])
+    for name in ABOVE_ZERO:
+        value = getattr(settings, name)
+        if value <= type(value)(0):
+            yield Error(
+                f'WORKFLOWS["{name}"] is {value}, with which nothing would be worked on.',
+                hint="Set it to more than zero, or leave it out.",
+                id="workflows.E006",
+            )
     try:
         import_string(settings.DISPATCHER)
     except ImportError as error:
@@ -77,6 +105,15 @@ def _check_values(settings: Settings) -> Iterator[CheckMessage]:
 
 
 # -- the database
+
+
+def _check_database(engine: str) -> Iterator[CheckMessage]:
+    if engine.endswith(UNSUPPORTED):
+        yield Error(
+            f"The tables of workflows_app cannot be worked on in a database of {engine}.",
+            hint='Let WORKFLOWS["DATABASE"] name a PostgreSQL or SQLite database in DATABASES.',
+            id="workflows.E007",
+        )
 
 
 @register(TAG)

@@ -1,8 +1,7 @@
 """The settings of the app; the only module that reads `django.conf.settings`.
 
 A project sets `WORKFLOWS = {"RETRIES": 5, ...}`. Each value that an operator may want to change
-without
-touching code can also be given in the environment as `WORKFLOWS_<NAME>`, which wins.
+without touching code can also be given in the environment as `WORKFLOWS_<NAME>`, which wins.
 """
 
 from __future__ import annotations
@@ -89,17 +88,33 @@ class Settings:
     """/healthz fails when due work has waited longer than this."""
 
 
+_SWITCH = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+
+def _nothing(kind: str) -> None:
+    """Raises ValueError where there must be something."""
+    if "None" not in kind:
+        raise ValueError("a duration is needed, such as 90s; this setting cannot do without one")
+
+
 def _read(name: str, kind: str, raw: object) -> Any:
     try:
         if "timedelta" in kind:
             if raw is None or raw in ("", "none"):
-                return None
+                return _nothing(kind)
             return raw if isinstance(raw, timedelta) else parse_duration(str(raw))
         if kind == "int":
             return int(str(raw))
         if kind == "bool":
-            return raw if isinstance(raw, bool) else str(raw).lower() in ("1", "true", "yes", "on")
+            return raw if isinstance(raw, bool) else _SWITCH[str(raw).lower()]
         return str(raw)
+    except KeyError:
+        raise ImproperlyConfigured(
+            f"WORKFLOWS[{name!r}] = {raw!r}: a switch is one of {', '.join(_SWITCH)}"
+        ) from None
     except (ValueError, InvalidDuration) as error:
         raise ImproperlyConfigured(f"WORKFLOWS[{name!r}] = {raw!r}: {error}") from None
 
