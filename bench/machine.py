@@ -24,7 +24,8 @@ _PACKAGES = ("Django", "django-q2", "psycopg", "dbos", "celery", "redis")
 def describe() -> Iterator[str]:
     """Lines that say what the numbers were measured on."""
     load = f"load {os.getloadavg()[0]:.1f} at the start"
-    yield f"{os.cpu_count()} cores ({_cpu_model()}), {load}; {platform.platform()}"
+    system = f"{platform.system()} {platform.machine()}"
+    yield f"{os.cpu_count()} cores ({_cpu_model()}), {load}; {system}"
     yield (
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
         f"PostgreSQL {_postgres_version()}, Redis {_redis_version()}"

@@ -109,7 +109,7 @@ REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 SPECTACULAR_SETTINGS = {"TITLE": "Workflows", "SERVE_INCLUDE_SCHEMA": False}
 
 # The lane of django-q2 that drains due messages. State is in the app's own tables alone: django-q2
-# keeps processes alive and rings. The system checks of workflows_app explain each value.
+# keeps processes alive and rings. The system checks of workflows_app say what a harmful value does.
 WORKERS = int(os.environ.get("WORKFLOWS_WORKERS", "2"))
 Q_CLUSTER = {
     "name": "workflows",

@@ -40,8 +40,8 @@ class RemoteActivities:
         for found in (
             self._at_work(deliveries),
             self._queued(deliveries),
-            self._to_come(run, deliveries),
-            self._calling(run, owed),
+            self._to_come(deliveries),
+            self._calling(owed),
             self._awaiting_event(run),
             self._awaiting_run(run),
         ):
@@ -64,7 +64,7 @@ class RemoteActivities:
         sentence = f"for a slot of {control.key}" if control else "for a free worker"
         return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
 
-    def _to_come(self, run: Run, deliveries: Sequence[Message]) -> Activity | None:
+    def _to_come(self, deliveries: Sequence[Message]) -> Activity | None:
         timed = [each for each in deliveries if each.due_at is not None]
         if not timed:
             return None
@@ -80,7 +80,7 @@ class RemoteActivities:
             state=state, tone=Tone.WAITING, sentence=sentence, next=coming, until=first.due_at
         )
 
-    def _calling(self, run: Run, owed: Sequence[Message]) -> Activity | None:
+    def _calling(self, owed: Sequence[Message]) -> Activity | None:
         calls = [each for each in owed if each.kind == Message.Kind.CALL]
         if not calls:
             return None

@@ -168,7 +168,7 @@ class _Table:
         )
 
     def _show(self, step: Step, field: str, text: str | None, size: int) -> Shown | None:
-        shown = hidden_field(step.kind, field, text, self.redactor)
+        shown = hidden_field(step.kind, text, self.redactor)
         if step.key in self.children:
             shown = hidden_value(shown, redactor_of(self.children[step.key].redaction))
         return show(shown, size, self.url_of("step_value", self.run.pk, step.pk, field))
@@ -179,7 +179,7 @@ class _Table:
         return "asleep" if step.kind == Step.Kind.SLEEP else "done"
 
 
-def hidden_field(kind: str, field: str, text: str | None, redactor: Redactor) -> str | None:
+def hidden_field(kind: str, text: str | None, redactor: Redactor) -> str | None:
     """The input or the result of a step; where its bodies may be seen, the headers of a call may
     not.
     """

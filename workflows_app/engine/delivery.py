@@ -209,5 +209,5 @@ def _show_superseded(run: Run, lease: Lease) -> None:
 def _rest(lease: Lease) -> None:
     try:
         retry(lease, clock.now() + DATABASE_PAUSE)
-    except Exception:  # noqa: BLE001 - the lease runs out by itself
-        logger.warning("message %s rests until its lease runs out", lease.message_id)
+    except Exception:
+        logger.warning("message %s rests until its lease runs out", lease.message_id, exc_info=True)
