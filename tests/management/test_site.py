@@ -18,7 +18,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.faults.databases import Database
+from tests.faults.databases import Database, PostgresDatabase
 from tests.management.databases import SETTINGS, copy_of, empty_database, migrate
 from tests.management.programs import ROOT, Command, offspring, wait_until
 from workflows_app.engine.development import CURRENT_SIGNING_KEY, NEXT_SIGNING_KEY, TOKEN
@@ -144,6 +144,21 @@ def test_dev_makes_what_is_missing_and_says_where_and_how_it_serves(
         "next": NEXT_SIGNING_KEY,
     }
     assert nothing.query("SELECT username FROM auth_user") == [("admin",)]
+
+
+@pytest.mark.postgres
+def test_dev_keeps_no_connection_of_a_request_that_has_ended(
+    start: Start, database: Database
+) -> None:
+    assert isinstance(database, PostgresDatabase)
+    site = start(database, "dev", "--port", "0")
+    site.wait_for_line("ready")
+    before = database.sessions()
+
+    for _ in range(30):
+        ask("GET", f"{told(site)['QSTASH_URL']}/v2/workflows/logs")
+
+    wait_until(lambda: database.sessions() <= before, AT_WORK, "the end of their connections")
 
 
 def test_dev_works_on_what_it_accepts_and_ends_when_it_is_asked_to(

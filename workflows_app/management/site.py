@@ -45,7 +45,8 @@ class Site:
         web = Program(
             name="web server",
             command=manage("runserver", "--noreload", "--skip-checks", str(self.address)),
-            environment=os.environ,
+            # It has a thread for each request: a connection kept there is never used again.
+            environment={"CONN_MAX_AGE": "0", **os.environ},
         )
         self._programs = [web, *self._workers.programs()]
         self.supervisor.start(self._programs)
