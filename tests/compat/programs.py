@@ -52,6 +52,11 @@ class Endpoint:
         # Whatever else it prints must not fill the pipe.
         threading.Thread(target=self._process.stdout.read, daemon=True).start()
 
+    def stop(self) -> None:
+        """Let it answer what it is at work on, as a deployment does."""
+        self._process.terminate()
+        self._process.wait(30)
+
     def close(self) -> None:
         """It may have been closed before."""
         self._process.kill()

@@ -125,7 +125,7 @@ class Deployments:
 
     def stop(self) -> None:
         if self._running is not None:
-            self._running.close()
+            self._running.stop()
 
     def deploy(self, version: str) -> Endpoint:
         self.stop()

@@ -43,6 +43,11 @@ export function listen(app) {
     console.log(`listening ${server.address().port}`),
   );
   server.keepAliveTimeout = 60_000;
+  process.on("SIGTERM", () => {
+    server.close(() => process.exit());
+    // A connection that is at work falls idle later.
+    setInterval(() => server.closeIdleConnections(), 10);
+  });
 }
 
 export const tenants = JSON.parse(process.env.TENANTS ?? "{}");
