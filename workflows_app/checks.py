@@ -89,7 +89,7 @@ def _check_values(settings: Settings) -> Iterator[CheckMessage]:
         value = getattr(settings, name)
         if value <= type(value)(0):
             yield Error(
-                f'WORKFLOWS["{name}"] is {value}, with which nothing would be worked on.',
+                f'WORKFLOWS["{name}"] is {value}: nothing would be worked on or accepted.',
                 hint="Set it to more than zero, or leave it out.",
                 id="workflows.E006",
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-import pytest
-
 from tests.faults.databases import ROOT
+from tests.leaving_out import leave_out
 
 HERE = Path(__file__).parent
 KEPT = ROOT / ".venv" / "compat"
@@ -23,7 +21,7 @@ OLDEST_NODE = 20
 
 def node_project(name: str, directory: Path) -> Path:
     """A copy of `tests/compat/<name>` in `directory`, with its packages."""
-    _require_node()
+    require_node()
     modules = _installed(HERE / name)
     project = Path(shutil.copytree(HERE / name, directory / name))
     (project / "node_modules").symlink_to(modules)
@@ -57,21 +55,15 @@ def _install(project: Path, kept: Path) -> None:
         command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
         done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=240)
         if done.returncode:
-            _leave_out(f"npm could not install {project.name}: {done.stderr.strip()[-500:]}")
+            leave_out(f"npm could not install {project.name}: {done.stderr.strip()[-500:]}")
         fresh.rename(kept)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _require_node() -> None:
+def require_node() -> None:
     if not (shutil.which("node") and shutil.which("npm")):
-        _leave_out("the JavaScript clients need node and npm, which are not installed")
+        leave_out("the JavaScript clients need node and npm, which are not installed")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
     if int(version.lstrip("v").partition(".")[0]) < OLDEST_NODE:
-        _leave_out(f"the JavaScript clients need node {OLDEST_NODE} or later; this is {version}")
-
-
-def _leave_out(reason: str) -> None:
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+        leave_out(f"the JavaScript clients need node {OLDEST_NODE} or later; this is {version}")

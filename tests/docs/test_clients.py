@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.installs import node_project
+from tests.compat.installs import node_project, require_node
 from tests.compat.server import Server, own_database, running
 from tests.docs.pages import ROOT, Block, read_blocks, read_code
 from tests.docs.sessions import Command, prints_as_expected, read_commands
@@ -155,8 +154,8 @@ def test_the_services_in_javascript_and_the_request_of_go_work(
     assert loaded == "function"
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_the_service_in_the_readme_is_javascript(tmp_path: Path):
+    require_node()
     (block,) = [each for each in read_blocks(README) if each.language == "js"]
     file = tmp_path / "service.mjs"
     file.write_text(block.text)

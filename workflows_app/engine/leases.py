@@ -246,11 +246,11 @@ def give_back(leases: Iterable[Lease]) -> None:
 
 
 def _update_held(leases: Iterable[Lease], condition: Q, **values: Any) -> None:
-    """By one statement for all. What someone has locked for longer is left as it is: nobody can
-    claim it meanwhile, and all others would have to wait for it.
+    """Together. What someone has locked for longer is left as it is: nobody can claim it meanwhile,
+    and all others would have to wait for it.
     """
     held = list(leases)
-    for pause in _LOCK_PAUSES:
+    for pause in _LOCK_PAUSES if is_postgresql() else (0,):
         if not held:
             return
         time.sleep(pause)
