@@ -19,10 +19,11 @@ from asgiref.sync import sync_to_async
 
 from workflows_app.errors import NotSerializable, StepError, StepMisuse, StepTimeout
 from workflows_app.protocol.codec import encode_json, round_trip
-from workflows_app.protocol.durations import author_duration, format_duration, parse_moment
+from workflows_app.protocol.durations import format_duration, parse_moment
 from workflows_app.protocol.runs import FailedAttempt, FlowControlSpec, StepKind, StepRecord
 from workflows_app.sdk.base_context import BaseContext, Ports, current_step, sleep_until
 from workflows_app.sdk.branches import MAX_THREADS, call_in_thread
+from workflows_app.sdk.delays import Backoff
 from workflows_app.sdk.events import (
     DEFAULT_TIMEOUT,
     EventResult,
@@ -41,7 +42,7 @@ from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
-from workflows_app.sdk.steps import Ask, StepOptions, describe_input, with_options
+from workflows_app.sdk.steps import Ask, StepOptions, describe_input
 
 if TYPE_CHECKING:
     from workflows_app.sdk.authoring import Workflow
@@ -117,12 +118,14 @@ class AsyncContext(BaseContext):
         self,
         *,
         retries: int | None = None,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
+        backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
     ) -> AsyncContext:
         """This context with another policy for the steps called on it; see `Context.options`."""
-        length = None if timeout is None else author_duration(timeout)
-        changed = with_options(self._options, retries, retry_delay, length)
+        changed = self._options.changed(
+            retries=retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout
+        )
         return AsyncContext(self._replay, self._ports, changed, self._traffic)
 
     @overload
@@ -202,7 +205,7 @@ class AsyncContext(BaseContext):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         retries: int = 0,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
         timeout: timedelta | str | None = None,
     ) -> CallResponse:
         """Have the server send an HTTP request while the run waits; see `Context.call`."""
@@ -226,7 +229,7 @@ class AsyncContext(BaseContext):
         workflow_run_id: str | None = None,
         labels: str | Iterable[str] = (),
         retries: int | None = None,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
         flow_control: FlowControlSpec | None = None,
     ) -> InvokeResponse:
         """Start a run of another workflow, and wait for its end; see `Context.invoke`."""

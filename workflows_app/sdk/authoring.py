@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from workflows_app.errors import InvalidInput, UnknownWorkflow
 from workflows_app.protocol.durations import author_duration, parse_moment
-from workflows_app.protocol.expressions import parse_expression
 from workflows_app.protocol.header_values import parse_redaction
 from workflows_app.protocol.ids import check_run_id
 from workflows_app.protocol.runs import FlowControlSpec, InlineRun, RunRequest, TriggeredRun
 from workflows_app.protocol.texts import check_storable
 from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.context import Context
+from workflows_app.sdk.delays import Backoff, delay_expression
 from workflows_app.sdk.events import NotifiedRun, encode_event
 from workflows_app.sdk.launching import engine
 from workflows_app.sdk.payloads import encode_payload
@@ -137,7 +137,7 @@ class Workflow:
         not_before: datetime | str | float | None = None,
         labels: str | Iterable[str] = (),
         retries: int | None = None,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
         timeout: timedelta | str | None = None,
         flow_control: FlowControlSpec | None = None,
         failure_url: str | None = None,
@@ -188,7 +188,7 @@ class Workflow:
         not_before: datetime | str | float | None = None,
         labels: str | Iterable[str] = (),
         retries: int | None = None,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
         timeout: timedelta | str | None = None,
         flow_control: FlowControlSpec | None = None,
         failure_url: str | None = None,
@@ -196,8 +196,6 @@ class Workflow:
     ) -> RunRequest:
         """The run that `trigger` would start. Raises InvalidInput for what cannot be used."""
         content, content_type = encode_payload(body)
-        if retry_delay:
-            parse_expression(retry_delay)
         return RunRequest(
             url=self.url,
             workflow=self.name,
@@ -209,7 +207,7 @@ class Workflow:
             not_before=None if not_before is None else parse_moment(not_before),
             labels=(labels,) if isinstance(labels, str) else tuple(labels),
             retries=retries,
-            retry_delay=retry_delay,
+            retry_delay=delay_expression(retry_delay),
             timeout=None if timeout is None else author_duration(timeout),
             flow_control=flow_control,
             failure_url=failure_url,
@@ -226,7 +224,8 @@ def workflow(  # noqa: PLR0913 - one keyword per option
     name: str,
     *,
     retries: int | None = None,
-    retry_delay: str | None = None,
+    retry_delay: timedelta | str | None = None,
+    backoff: Backoff | None = None,
     timeout: timedelta | str | None = None,
     failure_function: FailureFunction | None = None,
     failure_url: str | None = None,
@@ -235,11 +234,9 @@ def workflow(  # noqa: PLR0913 - one keyword per option
 ) -> Callable[[Body], Workflow]:
     """Make a function durable and register it under `name`.
 
-    `retries` and `retry_delay` (an expression in milliseconds over `retried`) hold for each step
-    and
-    for the function itself, `timeout` for each attempt of a step. Raises InvalidInput for a bad
-    option
-    or a name that another function has.
+    `retries`, `retry_delay` and `backoff` (see `Context.options`) hold for each step and for the
+    function itself, `timeout` for each attempt of a step. Raises InvalidInput for a bad option or a
+    name that another function has.
     """
     if not name or len(name) > 200 or "/" in name:
         raise InvalidInput(
@@ -248,15 +245,14 @@ def workflow(  # noqa: PLR0913 - one keyword per option
     check_storable("a workflow's name", name)
     if retries is not None and retries < 0:
         raise InvalidInput(f"retries must be 0 or more, not {retries}")
-    if retry_delay:
-        parse_expression(retry_delay)
+    delay = delay_expression(retry_delay, backoff)
 
     def register(function: Body) -> Workflow:
         made = Workflow(
             name,
             function,
             retries=retries,
-            retry_delay=retry_delay,
+            retry_delay=delay,
             timeout=None if timeout is None else author_duration(timeout),
             failure_function=failure_function,
             failure_url=failure_url,

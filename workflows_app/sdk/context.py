@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from workflows_app.errors import NotSerializable, StepTimeout
 from workflows_app.protocol.codec import encode_json, round_trip
 from workflows_app.protocol.durations import (
-    author_duration,
     format_duration,
     parse_moment,
 )
@@ -25,6 +24,7 @@ from workflows_app.sdk.base_context import (
     sleep_until,
 )
 from workflows_app.sdk.branches import Branches
+from workflows_app.sdk.delays import Backoff
 from workflows_app.sdk.events import (
     DEFAULT_TIMEOUT,
     EventResult,
@@ -43,7 +43,7 @@ from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
-from workflows_app.sdk.steps import Ask, StepOptions, describe_input, with_options
+from workflows_app.sdk.steps import Ask, StepOptions, describe_input
 
 if TYPE_CHECKING:
     from workflows_app.sdk.authoring import Workflow
@@ -74,15 +74,18 @@ class Context(BaseContext):
         self,
         *,
         retries: int | None = None,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
+        backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
     ) -> Context:
         """This context with another policy for the steps called on it.
 
-        `retry_delay` is an expression in milliseconds over `retried`; `timeout` holds per attempt.
+        `retry_delay` is a duration, which `backoff` lets grow from retry to retry, or an expression
+        in milliseconds over `retried`; `timeout` holds per attempt.
         """
-        length = None if timeout is None else author_duration(timeout)
-        changed = with_options(self._options, retries, retry_delay, length)
+        changed = self._options.changed(
+            retries=retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout
+        )
         return Context(self._replay, self._ports, changed, self._branches)
 
     def run(self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -129,7 +132,7 @@ class Context(BaseContext):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         retries: int = 0,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
         timeout: timedelta | str | None = None,
     ) -> CallResponse:
         """Have the server send an HTTP request while the run waits and holds no worker.
@@ -158,7 +161,7 @@ class Context(BaseContext):
         workflow_run_id: str | None = None,
         labels: str | Iterable[str] = (),
         retries: int | None = None,
-        retry_delay: str | None = None,
+        retry_delay: timedelta | str | None = None,
         flow_control: FlowControlSpec | None = None,
     ) -> InvokeResponse:
         """Start a run of another workflow, and wait for its end without holding a worker.

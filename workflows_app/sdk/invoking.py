@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from workflows_app.errors import InvalidInput, NotSerializable
 from workflows_app.protocol.ids import check_run_id
 from workflows_app.protocol.runs import FlowControlSpec, RunRequest
+from workflows_app.sdk.delays import delay_expression
 from workflows_app.sdk.launching import engine
 from workflows_app.sdk.payloads import encode_payload
 
@@ -25,7 +27,7 @@ def run_to_invoke(  # noqa: PLR0913 - one keyword per option of a run
     workflow_run_id: str | None,
     labels: str | Iterable[str],
     retries: int | None,
-    retry_delay: str | None,
+    retry_delay: timedelta | str | None,
     flow_control: FlowControlSpec | None,
 ) -> RunRequest:
     """For the step of this name, in the run of this id. Raises InvalidInput, UnknownWorkflow."""
@@ -44,7 +46,7 @@ def run_to_invoke(  # noqa: PLR0913 - one keyword per option of a run
             run_id=None if workflow_run_id is None else check_run_id(workflow_run_id),
             labels=(labels,) if isinstance(labels, str) else tuple(labels),
             retries=retries,
-            retry_delay=retry_delay,
+            retry_delay=delay_expression(retry_delay),
             flow_control=flow_control,
         )
     )

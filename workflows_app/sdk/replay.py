@@ -182,7 +182,7 @@ class Replay:
         own = options.retry_delay
         return RetryPolicy(
             retries=self.run.retries if options.retries is None else options.retries,
-            delay_expression=self.run.retry_delay if own is None else own,
+            delay_expression=self.run.retry_delay if own is None else own.expression,
         )
 
     # -- outcomes of one step

@@ -15,8 +15,10 @@ from workflows_app.errors import (
 )
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.codec import encode_json
-from workflows_app.protocol.durations import parse_duration
+from workflows_app.protocol.durations import author_duration, parse_duration
 from workflows_app.protocol.runs import StepKind
+from workflows_app.sdk.delays import Backoff, RetryDelay
+from workflows_app.sdk.delays import retry_delay as read_delay
 
 _SHOWN_INPUT = 10_000
 """Characters of an input that are stored."""
@@ -27,19 +29,24 @@ class StepOptions:
     """Policy of a step; None means the run's."""
 
     retries: int | None = None
-    retry_delay: str | None = None
+    retry_delay: RetryDelay | None = None
     timeout: timedelta | None = None
 
-
-def with_options(
-    options: StepOptions,
-    retries: int | None,
-    retry_delay: str | None,
-    timeout: timedelta | None,
-) -> StepOptions:
-    """`options`, changed where a value is given."""
-    given = {"retries": retries, "retry_delay": retry_delay, "timeout": timeout}
-    return replace(options, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # one dict of differently typed fields
+    def changed(
+        self,
+        *,
+        retries: int | None = None,
+        retry_delay: timedelta | str | None = None,
+        backoff: Backoff | None = None,
+        timeout: timedelta | str | None = None,
+    ) -> StepOptions:
+        """These, changed where a value is given. Raises InvalidInput."""
+        return replace(
+            self,
+            retries=self.retries if retries is None else retries,
+            retry_delay=read_delay(self.retry_delay, retry_delay, backoff),
+            timeout=self.timeout if timeout is None else author_duration(timeout),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
