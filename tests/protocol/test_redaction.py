@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from workflows_app.protocol.header_values import parse_redaction
-from workflows_app.protocol.redaction import redacted, redactor_of
+from workflows_app.protocol.redaction import redacted, redactor_of, without_credentials
 
 SECRET = "REDACTED:" + sha256(b"secret").hexdigest()
 
@@ -80,3 +80,26 @@ def test_what_is_stored_reads_as_what_was_asked(text: str, encoded: str):
 
     assert redaction.encode() == encoded
     assert parse_redaction(encoded) == redaction
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Authorization", "authorization", "Proxy-Authorization", "X-Api-Key", "api-key", "Cookie"],
+)
+def test_credentials_of_a_request_are_hidden_though_nobody_asked(header: str):
+    shown = without_credentials({header: "secret", "X-Other": "plain"})
+
+    assert shown == {header: SECRET, "X-Other": "plain"}
+
+
+@pytest.mark.parametrize("header", ["Content-Type", "Authorization-Kind", "X-Cookies"])
+def test_a_header_that_is_only_named_like_a_credential_is_not(header: str):
+    assert without_credentials({header: "plain"}) == {header: "plain"}
+
+
+def test_a_hash_that_was_stored_is_not_hashed_again():
+    stored = str(without_credentials({"Authorization": "secret"})["Authorization"])
+    shown = without_credentials({"Authorization": stored})
+
+    assert shown == {"Authorization": SECRET}
+    assert redactor_of("header").header_texts(shown) == shown

@@ -250,7 +250,10 @@ def test_a_call_is_shown_under_way_failing_and_answered(
         "stepType": "Call",
         "callUrl": "https://api.example/x",
         "callMethod": "POST",
-        "callHeaders": {"Content-Type": ["application/json"], "Authorization": ["Bearer s"]},
+        "callHeaders": {
+            "Content-Type": ["application/json"],
+            "Authorization": [redacted(b"Bearer s")],
+        },
         "callBody": '{"q":1}',
     }
     under_way = {

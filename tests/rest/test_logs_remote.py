@@ -484,7 +484,7 @@ def test_a_call_is_shown_from_its_request_to_its_result(api: Api, run: RemoteRun
         "headers": HEADERS,
         "callUrl": THIRD,
         "callMethod": "POST",
-        "callHeaders": {"Authorization": ["Bearer s"]},
+        "callHeaders": {"Authorization": [redacted(b"Bearer s")]},
         "callBody": '{"q":1}',
     }
     requested = {

@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce, Length, Substr
 
 from workflows_app.errors import InvalidInput, StepError
 from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.credentials import CREDENTIALS
 
 MOST_SHOWN = 4_000
 """Characters of one value on a page; the rest has a page of its own."""
@@ -21,11 +22,8 @@ ONE_LINE = 80
 MOST_OPEN, MOST_OPEN_LINES = 400, 8
 """The characters and lines up to which a value is not folded."""
 
-_CREDENTIALS = (
-    "authorization|proxy-authorization|cookie|set-cookie|x-api-key|api-key|apikey|x-auth-token"
-)
 _SECRET = re.compile(
-    rf'("(?:[\w-]*-)?(?:{_CREDENTIALS})"\s*:\s*)'
+    rf'("(?:[\w-]*-)?(?:{CREDENTIALS})"\s*:\s*)'
     r'("(?:[^"\\]|\\.)*(?:"|$)|\[[^\]]*(?:\]|$))',
     re.IGNORECASE,
 )

@@ -17,6 +17,7 @@ from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.exchange import Answer, Outgoing
 from workflows_app.protocol.faults import describe_answer
+from workflows_app.protocol.redaction import without_credentials
 from workflows_app.protocol.runs import CallRequest, FailedAttempt, StepKind, StepRecord
 from workflows_app.protocol.wire import decode_call
 
@@ -72,7 +73,7 @@ def _answered(
     call: CallRequest, answer: Answer, attempt: int, started_at: datetime, now: datetime
 ) -> StepRecord:
     result = {"status": answer.status, "header": answer.headers, "body": readable(answer.body)}
-    shown = {"url": call.url, "method": call.method, "headers": dict(call.headers)}
+    shown = {"url": call.url, "method": call.method, "headers": without_credentials(call.headers)}
     if call.body is not None:
         shown["body"] = readable(call.body)
     return StepRecord(

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from workflows_app.errors import InvalidInput
+from workflows_app.protocol.credentials import is_credential
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -87,7 +88,8 @@ def check_headers(headers: Mapping[Any, Any]) -> None:
         if not isinstance(name, str) or not is_header_name(name):
             raise InvalidInput(f"{name!r:.80} is not the name of a header")
         if not isinstance(value, str):
-            raise InvalidInput(f"the header {name} must be a text, not {value!r:.80}")
+            shown = type(value).__name__ if is_credential(name) else f"{value!r:.80}"
+            raise InvalidInput(f"the header {name} must be a text, not {shown}")
 
 
 def is_hop_by_hop(name: str) -> bool:

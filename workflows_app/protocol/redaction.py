@@ -5,15 +5,18 @@ It holds for everything that people or programs look at. What is delivered is ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
+from workflows_app.protocol.credentials import is_credential
 from workflows_app.protocol.exchange import canonical_header
 from workflows_app.protocol.header_values import Redaction, parse_redaction
 
 MARK = "REDACTED:"
+_HASH = re.compile(rf"{MARK}[0-9a-f]{{64}}")
 
 
 class Redacted(str):
@@ -59,6 +62,20 @@ class Redactor:
 
     def hides_header(self, name: str) -> bool:
         return self.redaction.all_headers or canonical_header(name) in self.redaction.headers
+
+
+def without_credentials(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request as they are stored once it is answered, and shown: credentials are
+    hashes, though nobody asked for it.
+    """
+    return {
+        name: _hidden(value) if is_credential(name) else value for name, value in headers.items()
+    }
+
+
+def _hidden(credential: str) -> Redacted:
+    stored = _HASH.fullmatch(credential) is not None
+    return Redacted(credential) if stored else _redacted_text(credential)
 
 
 def redacted(content: bytes) -> Redacted:

@@ -26,6 +26,7 @@ from workflows_app.protocol.durations import (
     unix_milliseconds,
 )
 from workflows_app.protocol.ids import start_message_id, step_message_id, waiter_message_id
+from workflows_app.protocol.redaction import without_credentials
 from workflows_app.rest.upstash.bodies import StepBody, StepDetailsBody, StepGroupBody
 from workflows_app.rest.upstash.failings import render_attempts, render_failing
 from workflows_app.rest.upstash.invocations import ended_out, invocation_details
@@ -164,7 +165,7 @@ def _request(sent: Step) -> StepDetailsBody:
     details: StepDetailsBody = {
         "callUrl": asked["url"],
         "callMethod": asked["method"],
-        "callHeaders": header_map(asked["headers"]),
+        "callHeaders": header_map(without_credentials(asked["headers"])),
     }
     return {**details, "callBody": readable(bytes(sent.raw))} if sent.raw else details
 

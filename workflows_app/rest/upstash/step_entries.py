@@ -13,6 +13,7 @@ from workflows_app.errors import InvalidDuration
 from workflows_app.models import Attempt, Invocation, Run, Step, Waiter
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.durations import parse_duration, parse_moment, unix_milliseconds
+from workflows_app.protocol.redaction import without_credentials
 from workflows_app.protocol.runs import CallRequest
 from workflows_app.rest.upstash.bodies import StepDetailsBody
 from workflows_app.rest.upstash.failings import render_attempts, render_failing
@@ -137,7 +138,7 @@ def _answered_call(step: Step) -> StepDetailsBody:
         "stepType": "Call",
         "callUrl": asked["url"],
         "callMethod": asked["method"],
-        "callHeaders": header_map(asked["headers"]),
+        "callHeaders": header_map(without_credentials(asked["headers"])),
         "callResponseStatus": answer["status"],
         "callResponseBody": answer["body"],
         "callResponseHeaders": answer["header"],
@@ -160,7 +161,7 @@ def _under_way(rows: RunRows, call: CallRequest) -> Entry:
         "retries": call.retries,
         "callUrl": call.url,
         "callMethod": call.method,
-        "callHeaders": header_map(call.headers),
+        "callHeaders": header_map(without_credentials(call.headers)),
         **_attempts(failed),
     }
     if call.retry_delay:
