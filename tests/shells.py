@@ -17,6 +17,7 @@ import pytest
 from workflows_app import Context, Workflow, workflow
 from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.authoring import registered_workflows
+from workflows_app.sdk.vendors import Api
 
 T = TypeVar("T")
 
@@ -56,6 +57,10 @@ class Awaitable:
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:
         return self._context.call(*args, **kwargs)
+
+    @property
+    def api(self) -> Any:
+        return Api(self.call)
 
     async def invoke(self, *args: Any, **kwargs: Any) -> Any:
         return self._context.invoke(*args, **kwargs)

@@ -7,11 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-ANSWER = b'{"EUR": 1}'
+RATES = b'{"EUR": 1}'
+CHAT = b'{"choices": ["In the end, peace."]}'
 
 
 class Rates:
-    """Answers every POST with exchange rates, and remembers what it was sent."""
+    """Answers every POST with exchange rates, or a chat, and remembers what it was sent."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str | None, bytes]] = []
@@ -21,11 +22,12 @@ class Rates:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 requests.append((self.command, self.path, self.headers["Authorization"], body))
+                answer = CHAT if self.path.endswith("/chat/completions") else RATES
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(ANSWER)))
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(ANSWER)
+                self.wfile.write(answer)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
                 pass

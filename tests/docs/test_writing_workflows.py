@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from workflows_app.models import Attempt, DeadLetter, Run, Step
 PAGE = ROOT / "docs/writing-workflows.md"
 PYTHON = ("python", "pycon")
 PREAMBLE = ""
+_EXAMPLE_HOST = re.compile(r"https://(?:rates|llm)\.example\.org")
 
 SECTIONS = list(
     dict.fromkeys(block.section for block in read_blocks(PAGE) if block.language in PYTHON)
@@ -52,10 +54,10 @@ def run_section(rates: Rates, settings: Settings) -> Any:
 
 
 def _at(rates: Rates, block: Block) -> Block:
-    """The block with the example's host replaced by one that answers."""
+    """The block with its services' hosts replaced by one that answers."""
     return block.__class__(
         language=block.language,
-        text=block.text.replace("https://rates.example.org", rates.url),
+        text=_EXAMPLE_HOST.sub(rates.url, block.text),
         section=block.section,
         above=block.above,
         line=block.line,
@@ -177,6 +179,19 @@ def test_the_call_sends_what_it_says_and_returns_the_answer(
 
     assert rates.requests == [("POST", "/latest", "Bearer secret", b'{"base":"EUR"}')]
     assert results("rates") == ['{"status":200,"body":{"EUR":1},"type":["application/json"]}']
+
+
+def test_the_services_are_sent_their_tokens(run_section: Any, clock: Clock, rates: Rates):
+    run_section("Calling AI and mail services")
+
+    work_until_nothing_is_owed(clock)
+
+    assert [request[:3] for request in rates.requests] == [
+        ("POST", "/v1/chat/completions", "Bearer sk-secret"),
+        ("POST", "/emails", "Bearer re-secret"),
+    ]
+    assert results("summary") == ["200"]
+    assert "-secret" not in repr(list(Step.objects.values()))
 
 
 def test_the_failure_function_is_told_what_stands_there(run_section: Any, clock: Clock):

@@ -43,6 +43,7 @@ from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, describe_input
+from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
     from workflows_app.sdk.authoring import Workflow
@@ -218,6 +219,11 @@ class AsyncContext(BaseContext):
             context._call_request(scope, key, name, url, method, body, headers)
         )
         return await self._wait(scope, None)
+
+    @property
+    def api(self) -> Api[Coroutine[Any, Any, CallResponse]]:
+        """Calls of OpenAI, Anthropic and Resend; see `Context.api`."""
+        return Api(self.call)
 
     async def invoke(  # noqa: PLR0913 - one keyword per option of a run
         self,

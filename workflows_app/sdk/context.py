@@ -44,6 +44,7 @@ from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, describe_input
+from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
     from workflows_app.sdk.authoring import Workflow
@@ -150,6 +151,11 @@ class Context(BaseContext):
             context._call_request(scope, key, name, url, method, body, headers)
         )
         raise self._wait(scope, None)
+
+    @property
+    def api(self) -> Api[CallResponse]:
+        """Calls of OpenAI, Anthropic and Resend: `context.api.openai.call(...)`."""
+        return Api(self.call)
 
     def invoke(  # noqa: PLR0913 - one keyword per option of a run
         self,
