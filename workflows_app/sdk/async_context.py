@@ -159,6 +159,7 @@ class AsyncContext(BaseContext):
         if not isinstance(ask, Ask):
             return await self._wait(scope, ask)
         given = describe_input(args, kwargs)
+        function = self._ports.stand_in(ask) or function
         return await self._execute(scope, ask, function, args, kwargs, given)
 
     async def atomic(
@@ -179,9 +180,8 @@ class AsyncContext(BaseContext):
         if not isinstance(ask, Ask):
             return await self._wait(scope, ask)
         given = describe_input(args, kwargs)
-        result: T = await self._execute_atomic(
-            scope, ask, partial(function, *args, **kwargs), given
-        )
+        called = partial(self._ports.stand_in(ask) or function, *args, **kwargs)
+        result: T = await self._execute_atomic(scope, ask, called, given)
         return result
 
     async def sleep(self, name: str, duration: timedelta | str) -> None:

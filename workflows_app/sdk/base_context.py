@@ -38,12 +38,15 @@ class Ports:
     `webhook_url` gives the URL at which anyone may send an event of this id to this run. `threads`
     says whether step functions may run in threads of their own (not inside a caller's
     transaction, which lives in one thread). `thread_ends` is called at the end of each such thread.
+    `stand_in` gives what is called instead of a step's own function, with its arguments, if
+    anything is.
     """
 
     recorder: Recorder
     webhook_url: Callable[[str], str] = _no_webhooks
     threads: bool = True
     thread_ends: Callable[[], None] = lambda: None
+    stand_in: Callable[[Ask], Callable[..., Any] | None] = lambda _: None
 
 
 class BaseContext:

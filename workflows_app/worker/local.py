@@ -24,6 +24,7 @@ from workflows_app.sdk.authoring import Failure, Workflow
 from workflows_app.sdk.base_context import Ports
 from workflows_app.sdk.interrupts import ordinary_errors
 from workflows_app.sdk.payloads import decode_payload
+from workflows_app.sdk.replay import Extent
 from workflows_app.sdk.turn import run_turn
 
 
@@ -43,21 +44,28 @@ def run_info(run: Run) -> RunInfo:
     )
 
 
-def take_turn(workflow: Workflow, turn: Turn) -> TurnOutcome:
+def ports_of(turn: Turn) -> Ports:
+    return Ports(
+        recorder=Journal(turn.lease, turn.stopping),
+        webhook_url=partial(webhook_url, turn.run),
+        # A caller's open transaction lives in this thread alone.
+        threads=not connection().in_atomic_block,
+        thread_ends=connections.close_all,
+    )
+
+
+def take_turn(
+    workflow: Workflow, turn: Turn, ports: Ports, extent: Extent = Extent.TO_THE_NEXT_WAIT
+) -> TurnOutcome:
     """Go on until the run ends or waits; each step is stored as it finishes."""
     return run_turn(
         workflow,
         run_info(turn.run),
         turn.history,
-        Ports(
-            recorder=Journal(turn.lease, turn.stopping),
-            webhook_url=partial(webhook_url, turn.run),
-            # A caller's open transaction lives in this thread alone.
-            threads=not connection().in_atomic_block,
-            thread_ends=connections.close_all,
-        ),
+        ports,
         now=clock.now,
         max_result_bytes=get_settings().MAX_RESULT_BYTES,
+        extent=extent,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -11,7 +12,7 @@ from workflows_app.engine.outcomes import answer_for
 from workflows_app.engine.ports import Turn, TurnFailed
 from workflows_app.engine.requests import overlaid, run_headers, signed
 from workflows_app.models import Run
-from workflows_app.protocol.exchange import Answer, SendFailed
+from workflows_app.protocol.exchange import Answer, Outgoing, SendFailed
 from workflows_app.protocol.faults import describe_answer
 from workflows_app.protocol.runs import TurnOutcome
 from workflows_app.protocol.wire import (
@@ -20,20 +21,23 @@ from workflows_app.protocol.wire import (
     decode_answer,
     encode_turn,
 )
-from workflows_app.worker.http import default_sender
 from workflows_app.worker.local import run_info
 
 _TO_ANSWER = timedelta(seconds=30)
 """What a delivery may take beyond its step."""
 
 
-def take_turn(turn: Turn) -> TurnOutcome:
+Send = Callable[[Outgoing], Answer]
+"""Raises SendFailed when there is no answer."""
+
+
+def take_turn(turn: Turn, send: Send) -> TurnOutcome:
     """Have the run's endpoint execute its next step; store what it did. Raises TurnFailed,
     LeaseLost.
     """
     run = turn.run
     body = encode_turn(run_info(run), turn.history)
-    answer = _post(run, body)
+    answer = _post(run, body, send)
     content_type = answer.headers.get("Content-Type", [""])[0]
     if answer.status != HTTPStatus.OK or content_type != ANSWER_CONTENT_TYPE:
         raise TurnFailed(_describe(run.url, answer))
@@ -49,7 +53,7 @@ def _patience(run: Run) -> timedelta:
     return max(usual, (run.timeout or timedelta()) + _TO_ANSWER)
 
 
-def _post(run: Run, body: bytes) -> Answer:
+def _post(run: Run, body: bytes, send: Send) -> Answer:
     own = {**run_headers(run), "Content-Type": TURN_CONTENT_TYPE}
     request = signed(
         run.account,
@@ -59,7 +63,7 @@ def _post(run: Run, body: bytes) -> Answer:
         timeout=_patience(run),
     )
     try:
-        return default_sender().send(request)
+        return send(request)
     except SendFailed as failure:
         return answer_for(failure)
 

@@ -8,7 +8,7 @@ from workflows_app.errors import Refused
 from workflows_app.models import Run
 from workflows_app.protocol.exchange import Answer, Outgoing
 from workflows_app.protocol.runs import TurnOutcome
-from workflows_app.sdk.authoring import get_workflow, registered_workflows
+from workflows_app.sdk.authoring import Workflow, get_workflow, registered_workflows
 from workflows_app.worker import local, remote
 from workflows_app.worker.http import default_sender
 
@@ -19,8 +19,14 @@ class WorkflowTransport:
     def take_turn(self, turn: Turn) -> TurnOutcome:
         workflow = get_workflow(turn.run.workflow)
         if (workflow.transport or get_settings().TRANSPORT) == "http":
-            return remote.take_turn(turn)
-        return local.take_turn(workflow, turn)
+            return self.take_turn_over_http(turn)
+        return self.take_turn_here(workflow, turn)
+
+    def take_turn_here(self, workflow: Workflow, turn: Turn) -> TurnOutcome:
+        return local.take_turn(workflow, turn, local.ports_of(turn))
+
+    def take_turn_over_http(self, turn: Turn) -> TurnOutcome:
+        return remote.take_turn(turn, default_sender().send)
 
     def handles_failure(self, run: Run) -> bool:
         workflow = registered_workflows().get(run.workflow)
