@@ -16,12 +16,13 @@ PAGE = ROOT / "docs/testing.md"
 
 @pytest.mark.processes
 def test_the_tests_on_the_page_pass(tmp_path: Path):
-    (block,) = [block for block in read_blocks(PAGE) if block.language == "python"]
-    file = tmp_path / "test_reminder.py"
-    file.write_text(block.text)
+    blocks = [block.text for block in read_blocks(PAGE) if block.language == "python"]
+    file = tmp_path / "test_order.py"
+    file.write_text("\n\n".join(blocks))
+    plugin = ["-p", "workflows_app.pytest_plugin"]
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), str(file)],
+        [sys.executable, "-m", "pytest", "-q", *plugin, "-c", "pyproject.toml", str(file)],
         cwd=ROOT,
         # In memory, as a project's own tests usually are.
         env={**os.environ, "DATABASE_URL": "sqlite:///unused.sqlite3"},
@@ -30,4 +31,5 @@ def test_the_tests_on_the_page_pass(tmp_path: Path):
         check=False,
     )
 
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    expected = sum(text.count("def test_") for text in blocks)
+    assert f"{expected} passed" in done.stdout, done.stdout + done.stderr

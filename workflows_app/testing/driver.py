@@ -1,0 +1,191 @@
+"""The driver of a test: it starts runs, works on them in the test's thread, and moves time."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from workflows_app.conf import get_settings
+from workflows_app.engine import clock, delivery, leases, ports
+from workflows_app.errors import Refused, RunNotFound
+from workflows_app.models import Account, Run
+from workflows_app.protocol.durations import author_duration, parse_moment
+from workflows_app.sdk import authoring
+from workflows_app.sdk.authoring import Workflow
+from workflows_app.sdk.events import NotifiedRun
+from workflows_app.testing.crashes import ProcessDied
+from workflows_app.testing.requests import Unanswered
+from workflows_app.testing.runs import RunUnderTest
+from workflows_app.testing.scripting import Scripting, name_of
+from workflows_app.testing.transport import ScriptedTransport
+
+MOST_DELIVERIES = 10_000
+"""At one moment; more are taken for runs that start or wake each other for ever."""
+
+
+class WorkflowTest(Scripting):
+    """Works on runs in this thread, with time that stands still: `with WorkflowTest() as flows:`.
+
+    It begins at the present moment, or at `now`. All that is due is worked on before a method
+    returns; what waits goes on once `advance`, `notify` or `deliver_webhook` lets it.
+    """
+
+    def __init__(self, *, now: datetime | str | None = None) -> None:
+        super().__init__(ScriptedTransport())
+        self._begins_at = None if now is None else parse_moment(now)
+        self._open = ExitStack()
+        self._time = ExitStack()
+        self._is_open = False
+        self._working = False
+
+    def __enter__(self) -> Self:
+        if self._is_open:
+            raise Refused("this WorkflowTest is in use already; make another for a block inside it")
+        self._open.callback(ports.install_transport, ports.get_transport())
+        ports.install_transport(self._transport)
+        self._open.callback(self._time.close)
+        self._stop_clock_at(self._begins_at or clock.now())
+        self._is_open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        self._is_open = False
+        self._open.close()
+        if kind is None:
+            self.check_faults_happened()
+
+    # -- runs
+
+    def start(self, workflow: Workflow | str, body: Any = None, **options: Any) -> RunUnderTest:
+        """Start a run, with the options of `Workflow.trigger`, and work until nothing is due."""
+        __tracebackhide__ = True
+        self._check_open()
+        named = authoring.get_workflow(workflow) if isinstance(workflow, str) else workflow
+        started = self.run(named.trigger(body, **options).workflow_run_id)
+        self.work()
+        return started
+
+    def run(self, workflow_run_id: str) -> RunUnderTest:
+        """The newest run of this id, whoever has started it. Raises RunNotFound."""
+        runs = self._runs().filter(run_id=workflow_run_id)
+        found = runs.newest_first().values_list("pk", flat=True).first()
+        if found is None:
+            raise RunNotFound(f'there is no run with the id "{workflow_run_id}"')
+        return RunUnderTest(found)
+
+    def runs(self, workflow: Workflow | str | None = None) -> list[RunUnderTest]:
+        """All runs, or those of one workflow, in the order in which they were started."""
+        runs = self._runs().order_by("pk")
+        if workflow is not None:
+            runs = runs.filter(workflow=name_of(workflow))
+        return [RunUnderTest(pk) for pk in runs.values_list("pk", flat=True)]
+
+    # -- work and time
+
+    @property
+    def now(self) -> datetime:
+        return clock.now()
+
+    def work(self) -> None:
+        """Work until nothing is due; of use after code that starts runs by itself."""
+        __tracebackhide__ = True
+        self._check_open()
+        if self._working:  # called by a step: whoever works on it goes on with the rest
+            return
+        while self._work_until_nothing_is_due():
+            # A worker that has died does not settle; its leases have to run out.
+            self.advance(get_settings().LEASE)
+
+    def advance(self, duration: timedelta | str) -> datetime:
+        """Move time on by "3d", or a timedelta. What falls due on the way is worked on at its own
+        moment. Returns what time it is then.
+        """
+        __tracebackhide__ = True
+        until = clock.now() + author_duration(duration)
+        self.work()
+        while not self._working and (due := self._next_due()) is not None and due <= until:
+            self._stop_clock_at(due)
+            self.work()
+        self._stop_clock_at(max(until, clock.now()))
+        self.work()
+        return clock.now()
+
+    def advance_to_end(self, run: RunUnderTest) -> datetime:
+        """Move time on until the run has ended: through its sleeps, retries and timeouts.
+
+        Raises AssertionError when it waits for something that time does not bring.
+        """
+        __tracebackhide__ = True
+        self.work()
+        while run.row.is_live:
+            due = self._next_due()
+            if due is None:
+                raise AssertionError(f"no passing of time ends it: {run!r}")
+            self.advance(due - clock.now())
+        return clock.now()
+
+    # -- what comes from outside
+
+    def notify(
+        self, event_id: str, event_data: Any = None, *, run: RunUnderTest | str | None = None
+    ) -> list[NotifiedRun]:
+        """Send an event, to one run if it is named, and work on what it wakes. Who was told."""
+        __tracebackhide__ = True
+        self._check_open()
+        run_id = run.workflow_run_id if isinstance(run, RunUnderTest) else run
+        notified = authoring.notify(event_id, event_data, run_id)
+        self.work()
+        return notified
+
+    # -- the engine
+
+    def _work_until_nothing_is_due(self) -> bool:
+        """Whether a process has died over it."""
+        __tracebackhide__ = True
+        self._working, has_died = True, False
+        try:
+            for _ in range(MOST_DELIVERIES):
+                found = leases.claim(1)
+                if not found:
+                    return has_died
+                try:
+                    self._deliver(found[0])
+                except ProcessDied:
+                    has_died = True
+        except Unanswered as unanswered:
+            raise AssertionError(str(unanswered)) from None
+        finally:
+            self._working = False
+        raise AssertionError(
+            f"{MOST_DELIVERIES} deliveries were made at one moment, and more are due: do runs "
+            "start or wake each other for ever?"
+        )
+
+    def _deliver(self, lease: leases.Lease) -> None:
+        self._transport.delivering = lease
+        try:
+            delivery.deliver(lease)
+        finally:
+            self._transport.delivering = None
+
+    def _next_due(self) -> datetime | None:
+        """When something can be worked on that cannot be now."""
+        due = leases.next_due()
+        return due if due is not None and due > clock.now() else None
+
+    def _stop_clock_at(self, moment: datetime) -> None:
+        self._time.close()
+        self._time.enter_context(clock.travel(moment))
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise Refused('runs are worked on inside the block: "with WorkflowTest() as flows:"')
+
+    @staticmethod
+    def _runs() -> Any:
+        return Run.objects.of(Account.objects.default())

@@ -1,0 +1,111 @@
+"""HTTP requests that a test answers, so that none reaches the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from workflows_app.engine.leases import Lease
+from workflows_app.models import Message
+from workflows_app.protocol.exchange import Answer, Outgoing, SendFailed, canonical_header
+from workflows_app.protocol.wire import decode_call
+from workflows_app.sdk.payloads import decode_payload, encode_payload
+
+Failure = Literal["timeout", "unreachable"]
+
+
+class Unanswered(BaseException):
+    """A request that no script answers. It ends the test: the engine must not take it for an
+    answer.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentRequest:
+    """A request that was made while the test ran. `step` is the name of the `context.call`, if it
+    was one.
+    """
+
+    step: str | None
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+    @property
+    def payload(self) -> Any:
+        """The body: decoded JSON where it is JSON, else text, else bytes; None when empty."""
+        return decode_payload(self.body or b"")
+
+
+@dataclass(slots=True)
+class RequestScripts:
+    """Answers by the name of a step or by URL, and what was sent so far."""
+
+    sent: list[SentRequest] = field(default_factory=list)
+    _answers: dict[str, deque[Answer | SendFailed]] = field(default_factory=dict)
+
+    def answer(self, target: str, answer: Answer | SendFailed) -> None:
+        self._answers.setdefault(target, deque()).append(answer)
+
+    def send(self, lease: Lease | None, request: Outgoing) -> Answer:
+        """Raises SendFailed where the script says so, Unanswered where there is none."""
+        step = _step_of(lease)
+        self.sent.append(
+            SentRequest(
+                step=step,
+                method=request.method,
+                url=request.url,
+                headers=request.headers,
+                body=request.body,
+            )
+        )
+        answers = self._find(step, request.url)
+        if answers is None:
+            raise Unanswered(_sentence(step, lease, request))
+        found = answers.popleft() if len(answers) > 1 else answers[0]
+        if isinstance(found, SendFailed):
+            raise found
+        return found
+
+    def _find(self, step: str | None, url: str) -> deque[Answer | SendFailed] | None:
+        for target in (step, url, url.partition("?")[0]):
+            if target is not None and target in self._answers:
+                return self._answers[target]
+        return None
+
+
+def answer_of(status: int, body: Any, headers: Mapping[str, str] | None) -> Answer:
+    """`body` is sent as JSON; texts and bytes are sent as they are."""
+    if isinstance(body, str):
+        content, content_type = body.encode(), "text/plain; charset=utf-8"
+    else:
+        content, content_type = encode_payload(body)
+    named = {"Content-Type": [content_type]} if content else {}
+    named |= {canonical_header(name): [value] for name, value in (headers or {}).items()}
+    return Answer(status=status, headers=named, body=content)
+
+
+def failure_of(kind: Failure) -> SendFailed:
+    return SendFailed(kind, "The test has this request fail.")
+
+
+def _step_of(lease: Lease | None) -> str | None:
+    if lease is None or lease.kind != Message.Kind.CALL:
+        return None
+    return decode_call(lease.request).name
+
+
+def _sentence(step: str | None, lease: Lease | None, request: Outgoing) -> str:
+    if step is None:
+        asked, target = f"{request.method} {request.url} was asked for", request.url
+    else:
+        of = "" if lease is None or lease.owner is None else f' of workflow "{lease.run.workflow}"'
+        asked = f'step "{step}"{of} asked for {request.method} {request.url}'
+        target = step
+    return (
+        f"{asked}, and nothing answers it here, as a test does not reach the network: say before "
+        f'what comes back, by answer_call("{target}", status=200, body=…)'
+    )

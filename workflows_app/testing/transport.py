@@ -1,0 +1,49 @@
+"""The transport of a test: workflow functions as ever, with the test's scripts between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from workflows_app.engine.leases import Lease
+from workflows_app.engine.ports import Turn
+from workflows_app.protocol.exchange import Answer, Outgoing
+from workflows_app.protocol.runs import TurnOutcome
+from workflows_app.sdk.authoring import Workflow
+from workflows_app.sdk.replay import Extent
+from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, ProcessDied
+from workflows_app.testing.requests import RequestScripts
+from workflows_app.testing.steps import StepScripts
+from workflows_app.worker import local
+from workflows_app.worker.transport import WorkflowTransport
+
+
+class ScriptedTransport(WorkflowTransport):
+    """Raises ProcessDied where the process is to end, Unanswered for a request without a script."""
+
+    def __init__(self) -> None:
+        self.steps = StepScripts()
+        self.crashes = Crashes()
+        self.requests = RequestScripts()
+        self.extent = Extent.TO_THE_NEXT_WAIT
+        self.delivering: Lease | None = None
+        """The message that is being delivered, which knows more than its request says."""
+
+    def take_turn(self, turn: Turn) -> TurnOutcome:
+        try:
+            self.crashes.strike_at_replay(turn.run.workflow, turn.history.steps)
+            return super().take_turn(turn)
+        except Died as died:
+            raise ProcessDied(str(died)) from None
+
+    def take_turn_here(self, workflow: Workflow, turn: Turn) -> TurnOutcome:
+        ports = local.ports_of(turn)
+        scripted = replace(
+            ports,
+            recorder=CrashingRecorder(ports.recorder, self.crashes, workflow.name),
+            stand_in=partial(self.steps.stand_in, workflow.name),
+        )
+        return local.take_turn(workflow, turn, scripted, self.extent)
+
+    def send(self, request: Outgoing) -> Answer:
+        return self.requests.send(self.delivering, request)
