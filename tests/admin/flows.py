@@ -90,6 +90,15 @@ def same(value: Any) -> Any:
     return value
 
 
+@workflow("admin-secret", retries=1, retry_delay="0")
+def secret(context: Context) -> bool:
+    """A sensitive step that goes well, and one that fails for good."""
+    hidden = context.options(sensitive=True)
+    token = hidden.run("get-token", same, "hunter2")
+    hidden.run("use-token", decline, f"{token} has expired")
+    return True
+
+
 @workflow("admin-wait")
 def wait(context: Context) -> Any:
     return context.wait_for_event("payment", "paid", timeout="1h").event_data

@@ -72,6 +72,41 @@ def test_what_an_invoked_run_hides_is_hidden_in_its_invoker_too(admin_client: Cl
     assert whole.content.decode() == redacted((step.result or "").encode())
 
 
+def test_a_sensitive_step_is_shown_without_what_it_was_given_returned_or_raised(
+    admin_client: Client, db: None
+):
+    flows.secret.trigger(workflow_run_id="secret")
+    drain_here()
+    run, letter = run_called("secret"), DeadLetter.objects.get()
+
+    pages = [
+        admin_client.get(url(run)),
+        admin_client.get("/admin/workflows_app/run/"),
+        admin_client.get(f"/admin/workflows_app/deadletter/{letter.pk}/change/"),
+        admin_client.get("/admin/workflows_app/deadletter/"),
+    ]
+
+    assert Step.objects.get(run=run, key="get-token").result == '"hunter2"'
+    assert ["hunter2" in page.content.decode() for page in pages] == [False] * 4
+    steps = read(pages[0]).partition("Steps")[2]
+    assert "get-token" in steps
+    assert "[REDACTED]" in steps
+    assert "ConnectionError: [REDACTED]" in steps
+
+
+@pytest.mark.parametrize("field", ["input", "result", "raw"])
+def test_there_is_no_page_of_what_a_sensitive_step_returned(
+    admin_client: Client, db: None, field: str
+):
+    flows.secret.trigger(workflow_run_id="secret")
+    drain_here()
+    step = Step.objects.get(key="get-token")
+
+    page = admin_client.get(f"/admin/workflows_app/run/{step.run_id}/steps/{step.pk}/{field}/")
+
+    assert page.status_code == 404
+
+
 def test_a_long_value_is_hashed_whole(admin_client: Client, db: None):
     long = "the secret" * values.MOST_SHOWN
     flows.echo.trigger(long, workflow_run_id="long", redact="body")

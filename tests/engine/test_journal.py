@@ -97,6 +97,7 @@ def test_a_history_is_what_was_recorded_in_its_order(lease: Lease, clock: Clock)
     steps = [
         a_step(clock, "b", branch="2.1", input='{"x":1}', attempts=3),
         a_step(clock, "a", result=None, error='{"type":"OSError"}'),
+        a_step(clock, "token", sensitive=True),
         a_step(
             clock,
             "nap",

@@ -89,6 +89,7 @@ def test_a_step_is_stored_with_all_that_is_known_of_it(define: Define, clock: Cl
         "attempts": 1,
         "started_at": clock.now,
         "ended_at": clock.now,
+        "sensitive": False,
     }
 
 

@@ -73,6 +73,7 @@ steps = st.builds(
     attempts=st.integers(1, 1000),
     started_at=moments,
     ended_at=moments,
+    sensitive=st.booleans(),
 )
 histories = st.builds(
     History,
@@ -298,6 +299,7 @@ def test_this_is_how_a_turn_looks() -> None:
                 "attempts": 1,
                 "startedAt": "2030-01-02T12:00:00+00:00",
                 "endedAt": "2030-01-02T13:00:00+00:00",
+                "sensitive": False,
             }
         ],
         "failures": {

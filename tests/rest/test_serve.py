@@ -216,6 +216,17 @@ def test_a_failing_step_is_tried_again_by_its_policy(
     ]
 
 
+def test_a_step_is_sensitive_over_http_too(delivered: Delivered):
+    def secretive(context: Context) -> bool:
+        token = context.options(sensitive=True).run("token", "".join, ["hun", "ter2"])
+        return token == "hunter2"
+
+    run = delivered(secretive)
+
+    assert (run.result, journal()) == ("true", [("token", '"hunter2"')])
+    assert list(Step.objects.values_list("sensitive", "input")) == [(True, None)]
+
+
 def test_a_step_that_takes_too_long_is_told_from_a_delivery_that_does(delivered: Delivered):
     def slow(context: Context) -> None:
         context.run("slow", threading.Event().wait, 0.5)

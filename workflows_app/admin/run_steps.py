@@ -16,7 +16,7 @@ from workflows_app.admin.run_attempts import AttemptRow, read_attempts
 from workflows_app.admin.timeline import Bar, Timeline
 from workflows_app.admin.values import ErrorShown, Shown, head, length, show, show_error
 from workflows_app.models import Run, Step
-from workflows_app.protocol.redaction import Redactor, redactor_of
+from workflows_app.protocol.redaction import SENSITIVE, Redactor, redactor_of
 
 PER_PAGE = 200
 
@@ -159,13 +159,18 @@ class _Table:
             bar=time.bar(step.started_at, step.ended_at),
             attempts=step.attempts,
             input=self._show(step, "input", step.input_head, step.input_size),
-            result=self._show(step, "result", step.result_head, step.result_size),
+            result=self._result(step),
             error=show_error(hidden_error(step.error, self.redactor)),
             ends=time.ends(step.ended_at),
             is_kept=not time.has_begun_at(step.started_at),
             failed=self.attempts.get(step.key, []),
             child=None if child is None else run_link(child),
         )
+
+    def _result(self, step: Any) -> Shown | None:
+        if step.sensitive and step.error is None:
+            return show(SENSITIVE)
+        return self._show(step, "result", step.result_head, step.result_size)
 
     def _show(self, step: Step, field: str, text: str | None, size: int) -> Shown | None:
         shown = hidden_field(step.kind, text, self.redactor)

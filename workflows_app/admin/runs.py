@@ -144,10 +144,13 @@ class RunAdmin(VerbAdmin):
     def step_value_view(
         self, request: HttpRequest, run_pk: int, step_pk: int, field: str
     ) -> HttpResponse:
-        """The whole of a step's input or result, or of what was published."""
+        """The whole of a step's input or result, or of what was published; of a sensitive step
+        there is nothing to see.
+        """
         if field not in ("input", "result", "raw"):
             raise Http404
-        return self._whole(request, run_pk, Step.objects.filter(run=run_pk, pk=step_pk), field)
+        steps = Step.objects.filter(run=run_pk, pk=step_pk)
+        return self._whole(request, run_pk, steps.filter(sensitive=False), field)
 
     def _whole(
         self, request: HttpRequest, run_pk: int, rows: QuerySet[Any], field: str

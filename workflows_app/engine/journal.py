@@ -36,7 +36,7 @@ MAX_ROWS = 500
 
 
 _STEPS = """
-    SELECT key, name, kind, branch, input, result, error, attempts, started_at, ended_at
+    SELECT key, name, kind, branch, input, result, error, attempts, started_at, ended_at, sensitive
     FROM workflows_app_step WHERE run_id = %s ORDER BY id
 """
 _FAILURES = """
@@ -70,6 +70,7 @@ def _read_step(  # noqa: PLR0913 - the columns of a step
     attempts: int,
     started_at: datetime,
     ended_at: datetime,
+    sensitive: int,
 ) -> StepRecord:
     return StepRecord(
         key=key,
@@ -82,6 +83,7 @@ def _read_step(  # noqa: PLR0913 - the columns of a step
         attempts=attempts,
         started_at=aware(started_at),
         ended_at=aware(ended_at),
+        sensitive=bool(sensitive),
     )
 
 
@@ -98,6 +100,7 @@ def as_row(run_id: int, record: StepRecord) -> Step:
         attempts=record.attempts,
         started_at=record.started_at,
         ended_at=record.ended_at,
+        sensitive=record.sensitive,
     )
 
 
@@ -129,12 +132,13 @@ _INSERT_POSTGRESQL = """
         SELECT id, token, run_id FROM workflows_app_message WHERE {held} ORDER BY id FOR SHARE
     ), entry (
         message_id, token, step_key, branch, name, kind, input, result, error, attempts,
-        started_at, ended_at
+        started_at, ended_at, sensitive
     ) AS (VALUES {rows}), inserted AS (
         INSERT INTO workflows_app_step
-            (run_id, key, branch, name, kind, input, result, error, attempts, started_at, ended_at)
+            (run_id, key, branch, name, kind, input, result, error, attempts, started_at, ended_at,
+            sensitive)
         SELECT run_id, step_key, branch, name, kind, input, result, error, attempts,
-            started_at, ended_at
+            started_at, ended_at, sensitive
         FROM entry JOIN lease ON id = message_id AND lease.token = entry.token
         ON CONFLICT DO NOTHING RETURNING run_id
     )
@@ -182,8 +186,9 @@ _REPORTS_SQLITE = _REPORTS.format(now="?", ended="= ?")
 
 _INSERT_SQLITE = """
     INSERT INTO workflows_app_step
-        (run_id, key, branch, name, kind, input, result, error, attempts, started_at, ended_at)
-    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM workflows_app_message WHERE id = ? AND token = ?
+        (run_id, key, branch, name, kind, input, result, error, attempts, started_at, ended_at,
+        sensitive)
+    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM workflows_app_message WHERE id = ? AND token = ?
     ON CONFLICT DO NOTHING
 """
 _END_SQLITE = """
@@ -204,6 +209,7 @@ def _parameters(step: StepRecord) -> tuple[Any, ...]:
         step.attempts,
         moment(step.started_at),
         moment(step.ended_at),
+        step.sensitive,
     )
 
 
@@ -219,7 +225,7 @@ def _insert_some_postgresql(writes: list[NewSteps]) -> None:
         params += [write.lease.message_id, write.lease.token]
     for write in writes:
         for step in write.steps:
-            rows.append("(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)")
+            rows.append("(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)")
             params += [write.lease.message_id, write.lease.token, *_parameters(step)]
     sql = _INSERT_POSTGRESQL.format(held=" OR ".join(held), rows=", ".join(rows))
     inserted = Counter(fetch_sql(sql, params))

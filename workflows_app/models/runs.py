@@ -221,6 +221,9 @@ class Step(models.Model):
     )
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
+    sensitive = models.BooleanField(
+        default=False, db_default=False, help_text="Its result is never shown."
+    )
 
     class Meta:
         constraints = [

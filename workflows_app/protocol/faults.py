@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from workflows_app.errors import StepError
 from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.redaction import SENSITIVE
 
 
 def describe_error(error: BaseException, step: StepError | None = None) -> str:
@@ -21,6 +22,14 @@ def describe_error(error: BaseException, step: StepError | None = None) -> str:
     if step is not None:
         info |= {"step": step.step, "key": step.key}
         info |= {"opened": step.opened} if step.opened else {}
+    return encode_json(info)
+
+
+def describe_hidden_error(error: BaseException) -> str:
+    """The same without what the error says: its type, and the lines of code that led to it."""
+    kind = type(error).__name__
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    info = {"type": kind, "message": SENSITIVE, "stack": f"{stack}{kind}: {SENSITIVE}\n"}
     return encode_json(info)
 
 

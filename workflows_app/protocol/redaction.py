@@ -25,6 +25,10 @@ class Redacted(str):
     __slots__ = ()
 
 
+SENSITIVE = Redacted("[REDACTED]")
+"""Stands for what is never shown: not even as a hash, from which a short value could be guessed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redactor:
     """Shows the values of one run, or of one plain message."""

@@ -109,6 +109,7 @@ class StepRecord:
     """One entry of the journal. `result`, `error` and `input` are JSON texts.
 
     `ended_at` of a sleep may lie in the future. `error` is set when the step used up its retries.
+    The result of a `sensitive` one is never shown.
     """
 
     key: str
@@ -121,6 +122,7 @@ class StepRecord:
     attempts: int
     started_at: datetime
     ended_at: datetime
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,6 +216,7 @@ def _step(step: StepRecord) -> Json:
         "attempts": step.attempts,
         "startedAt": _moment(step.started_at),
         "endedAt": _moment(step.ended_at),
+        "sensitive": step.sensitive,
     }
 
 
@@ -231,6 +232,7 @@ def _read_step(wire: Json) -> StepRecord:
         attempts=_count(wire, "attempts"),
         started_at=_read_moment(wire, "startedAt"),
         ended_at=_read_moment(wire, "endedAt"),
+        sensitive=_kind(bool, wire["sensitive"]),
     )
 
 

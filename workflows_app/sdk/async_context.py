@@ -42,7 +42,7 @@ from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
-from workflows_app.sdk.steps import Ask, StepOptions, describe_input
+from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
 from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
@@ -122,10 +122,15 @@ class AsyncContext(BaseContext):
         retry_delay: timedelta | str | None = None,
         backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
+        sensitive: bool | None = None,
     ) -> AsyncContext:
         """This context with another policy for the steps called on it; see `Context.options`."""
         changed = self._options.changed(
-            retries=retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout
+            retries=retries,
+            retry_delay=retry_delay,
+            backoff=backoff,
+            timeout=timeout,
+            sensitive=sensitive,
         )
         return AsyncContext(self._replay, self._ports, changed, self._traffic)
 
@@ -158,7 +163,7 @@ class AsyncContext(BaseContext):
         ask = self._replay.prepare(scope, key, name, StepKind.RUN, self._options)
         if not isinstance(ask, Ask):
             return await self._wait(scope, ask)
-        given = describe_input(args, kwargs)
+        given = describe_input(ask, args, kwargs)
         function = self._ports.stand_in(ask) or function
         return await self._execute(scope, ask, function, args, kwargs, given)
 
@@ -179,7 +184,7 @@ class AsyncContext(BaseContext):
         ask = self._replay.prepare(scope, key, name, StepKind.ATOMIC, self._options)
         if not isinstance(ask, Ask):
             return await self._wait(scope, ask)
-        given = describe_input(args, kwargs)
+        given = describe_input(ask, args, kwargs)
         called = partial(self._ports.stand_in(ask) or function, *args, **kwargs)
         result: T = await self._execute_atomic(scope, ask, called, given)
         return result
@@ -314,7 +319,7 @@ class AsyncContext(BaseContext):
 
     async def _find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
         try:
-            return self._replay.find(scope, name, kind)
+            return self._replay.find(scope, name, kind, self._options)
         except Halt as halt:
             if self._traffic.interrupt is not None:
                 raise
@@ -384,7 +389,7 @@ class AsyncContext(BaseContext):
                 return self._replay.value_of(stood[ask.key]) if stood else value
         finally:
             self._traffic.leave()
-        return await self._after_failure(scope, outcome, cause)
+        return await self._after_failure(scope, outcome, cause_of_failure(ask, cause))
 
     async def _execute_atomic(
         self, scope: Scope, ask: Ask, function: Callable[[], Any], given: str | None
@@ -416,7 +421,7 @@ class AsyncContext(BaseContext):
                 return self._replay.value_of(record)
         finally:
             self._traffic.leave()
-        return await self._after_failure(scope, outcome, raised[0])
+        return await self._after_failure(scope, outcome, cause_of_failure(ask, raised[0]))
 
     async def _fail(
         self, ask: Ask, started_at: datetime, given: str | None, error: Exception
@@ -430,7 +435,7 @@ class AsyncContext(BaseContext):
         return attempt.retry_at
 
     async def _after_failure(
-        self, scope: Scope, outcome: StepRecord | datetime, cause: Exception
+        self, scope: Scope, outcome: StepRecord | datetime, cause: Exception | None
     ) -> Any:
         if not isinstance(outcome, StepRecord):
             return await self._wait(scope, outcome)

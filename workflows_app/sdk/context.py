@@ -43,7 +43,7 @@ from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
-from workflows_app.sdk.steps import Ask, StepOptions, describe_input
+from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
 from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
@@ -78,14 +78,20 @@ class Context(BaseContext):
         retry_delay: timedelta | str | None = None,
         backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
+        sensitive: bool | None = None,
     ) -> Context:
         """This context with another policy for the steps called on it.
 
         `retry_delay` is a duration, which `backoff` lets grow from retry to retry, or an expression
-        in milliseconds over `retried`; `timeout` holds per attempt.
+        in milliseconds over `retried`; `timeout` holds per attempt. What a `sensitive` step is
+        called with is not stored, and what it returns, or raises, is never shown.
         """
         changed = self._options.changed(
-            retries=retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout
+            retries=retries,
+            retry_delay=retry_delay,
+            backoff=backoff,
+            timeout=timeout,
+            sensitive=sensitive,
         )
         return Context(self._replay, self._ports, changed, self._branches)
 
@@ -143,7 +149,7 @@ class Context(BaseContext):
         """
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.CALL)
+        key, recorded = self._replay.find(scope, name, StepKind.CALL, self._options)
         if recorded is not None:
             return CallResponse.from_result(self._replay.value_of(recorded))
         context = self.options(retries=retries, retry_delay=retry_delay, timeout=timeout)
@@ -177,7 +183,7 @@ class Context(BaseContext):
         """
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.INVOKE)
+        key, recorded = self._replay.find(scope, name, StepKind.INVOKE, self._options)
         if recorded is not None:
             return InvokeResponse.from_result(self._replay.value_of(recorded))
         run = run_to_invoke(
@@ -214,7 +220,7 @@ class Context(BaseContext):
         """
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.NOTIFY)
+        key, recorded = self._replay.find(scope, name, StepKind.NOTIFY, self._options)
         if recorded is not None:
             return notify_result(event_id, event_data, self._replay.value_of(recorded))
         self._replay.notifications.append(
@@ -297,7 +303,7 @@ class Context(BaseContext):
     ) -> Any:
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, kind)
+        key, recorded = self._replay.find(scope, name, kind, self._options)
         if recorded is not None:
             return self._replay.value_of(recorded)
         ask = self._replay.prepare(scope, key, name, kind, self._options)
@@ -306,7 +312,7 @@ class Context(BaseContext):
         stand_in = self._ports.stand_in(ask)
         if stand_in is not None:
             function = partial(stand_in, *args, **kwargs)
-        given = describe_input(args, kwargs)
+        given = describe_input(ask, args, kwargs)
         if kind is StepKind.ATOMIC:
             return self._execute_atomic(scope, ask, function, given)
         return self._execute(scope, ask, function, given)
@@ -356,7 +362,7 @@ class Context(BaseContext):
         try:
             return self._replay.value_of(stood.get(ask.key, record))
         except Exception as failure:
-            raise failure from error
+            raise failure from cause_of_failure(ask, error)
 
     def _encode(self, ask: Ask, value: Any) -> tuple[str, Any]:
         try:
@@ -408,7 +414,7 @@ class Context(BaseContext):
     def _await_event(self, name: str, kind: StepKind, event_id: str, timeout: Timeout) -> Any:
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, kind)
+        key, recorded = self._replay.find(scope, name, kind, self._options)
         if recorded is not None:
             return self._replay.value_of(recorded)
         self._replay.waits.append(
@@ -419,7 +425,7 @@ class Context(BaseContext):
     def _sleep(self, name: str, end: Callable[[], tuple[datetime, str]]) -> None:
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.SLEEP)
+        key, recorded = self._replay.find(scope, name, StepKind.SLEEP, self._options)
         if recorded is None:
             until, given = end()
             recorded = self._replay.sleep_record(scope, key, name, until, given)

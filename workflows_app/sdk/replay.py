@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from workflows_app.errors import (
 )
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.codec import decode_json
-from workflows_app.protocol.faults import describe_error
+from workflows_app.protocol.faults import describe_error, describe_hidden_error
 from workflows_app.protocol.runs import (
     CallRequest,
     EventWait,
@@ -127,15 +128,18 @@ class Replay:
 
     # -- deciding
 
-    def find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
+    def find(
+        self, scope: Scope, name: str, kind: StepKind, options: StepOptions
+    ) -> tuple[str, StepRecord | None]:
         """The step's key, and its record if there is one. Raises Halt when the history does not
-        fit.
+        fit, StepMisuse for a name or an option that the step cannot have.
         """
         if self.stopped is not None:
             raise self.stopped
         if scope.waits:
             raise Suspend
         check_name(name)
+        options.check(name, kind)
         key = scope.next_key(name)
         if scope.position >= len(scope.expected):
             return key, None
@@ -176,6 +180,7 @@ class Replay:
             policy=self.policy(options),
             timeout=self.run.timeout if options.timeout is None else options.timeout,
             attempt=failures.count + 1,
+            sensitive=bool(options.sensitive),
         )
 
     def policy(self, options: StepOptions) -> RetryPolicy:
@@ -208,6 +213,8 @@ class Replay:
     ) -> tuple[FailedAttempt, StepRecord | None]:
         """The attempt's entry, and the step's own when no attempt is left."""
         attempt = self._failed_attempt(ask.key, ask.attempt, ask.policy, started_at, error)
+        if ask.sensitive:
+            attempt = replace(attempt, error=describe_hidden_error(error))
         if attempt.retry_at is None:
             return attempt, self._record(ask, started_at, given, error=attempt.error)
         return attempt, None
@@ -249,6 +256,7 @@ class Replay:
             attempts=ask.attempt,
             started_at=started_at,
             ended_at=self.now(),
+            sensitive=ask.sensitive,
         )
 
     def sleep_record(

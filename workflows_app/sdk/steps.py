@@ -22,6 +22,7 @@ from workflows_app.sdk.delays import retry_delay as read_delay
 
 _SHOWN_INPUT = 10_000
 """Characters of an input that are stored."""
+_CALLS_A_FUNCTION = (StepKind.RUN, StepKind.ATOMIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class StepOptions:
     retries: int | None = None
     retry_delay: RetryDelay | None = None
     timeout: timedelta | None = None
+    sensitive: bool | None = None
 
     def changed(
         self,
@@ -39,6 +41,7 @@ class StepOptions:
         retry_delay: timedelta | str | None = None,
         backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
+        sensitive: bool | None = None,
     ) -> StepOptions:
         """These, changed where a value is given. Raises InvalidInput."""
         return replace(
@@ -46,7 +49,17 @@ class StepOptions:
             retries=self.retries if retries is None else retries,
             retry_delay=read_delay(self.retry_delay, retry_delay, backoff),
             timeout=self.timeout if timeout is None else author_duration(timeout),
+            sensitive=self.sensitive if sensitive is None else sensitive,
         )
+
+    def check(self, name: str, kind: StepKind) -> None:
+        """Raises StepMisuse for what a step of this kind does not take."""
+        if self.sensitive and kind not in _CALLS_A_FUNCTION:
+            raise StepMisuse(
+                f'step "{name}" is a {kind}, and sensitive=True hides what a function returned: '
+                "call it on a context without; what a whole run receives and sends is hidden by "
+                'trigger(..., redact="body")'
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,7 @@ class Ask:
     policy: RetryPolicy
     timeout: timedelta | None
     attempt: int
+    sensitive: bool = False
 
 
 def delay_before_retry(policy: RetryPolicy, failures: int, error: Exception) -> timedelta | None:
@@ -70,6 +84,11 @@ def delay_before_retry(policy: RetryPolicy, failures: int, error: Exception) -> 
     if delay is not None and isinstance(error, WorkflowRetryAfterError):
         return parse_duration(error.retry_after)
     return delay
+
+
+def cause_of_failure(ask: Ask, error: Exception) -> Exception | None:
+    """What the error of a step may name as its cause: tracebacks show what that says."""
+    return None if ask.sensitive else error
 
 
 def step_behind(error: BaseException | None) -> StepError | None:
@@ -83,9 +102,9 @@ def step_behind(error: BaseException | None) -> StepError | None:
     return None
 
 
-def describe_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+def describe_input(ask: Ask, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
     """What a step was called with, for people to read: JSON where it is, else its `repr`."""
-    if not args and not kwargs:
+    if ask.sensitive or (not args and not kwargs):
         return None
     given: Any = list(args) if not kwargs else {"args": list(args), "kwargs": kwargs}
     try:

@@ -15,6 +15,7 @@ from workflows_app.management.site import Site, running_site
 from workflows_app.management.verbs import Options
 from workflows_app.management.watching import RunWatch
 from workflows_app.models import Run, Step
+from workflows_app.protocol.redaction import SENSITIVE
 from workflows_app.sdk.authoring import Workflow, registered_workflows
 
 HELP = "serve, work, and show one run of the demo's workflow step by step"
@@ -66,7 +67,7 @@ def _show(console: Console, site: Site, workflow: Workflow, options: Options) ->
 
 
 def _line(step: Step) -> str:
-    outcome = step.result if step.error is None else step.error
+    outcome = step.error or (SENSITIVE if step.sensitive else step.result)
     return f"  {step.name:<16} {_milliseconds(step.ended_at - step.started_at)}  {_short(outcome)}"
 
 

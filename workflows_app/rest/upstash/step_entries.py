@@ -13,7 +13,7 @@ from workflows_app.errors import InvalidDuration
 from workflows_app.models import Attempt, Invocation, Run, Step, Waiter
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.durations import parse_duration, parse_moment, unix_milliseconds
-from workflows_app.protocol.redaction import without_credentials
+from workflows_app.protocol.redaction import SENSITIVE, without_credentials
 from workflows_app.protocol.runs import CallRequest
 from workflows_app.rest.upstash.bodies import StepDetailsBody
 from workflows_app.rest.upstash.failings import render_attempts, render_failing
@@ -86,7 +86,9 @@ def recorded_details(step: Step) -> StepDetailsBody:
     }
     if step.kind in (Step.Kind.WAIT, Step.Kind.WAIT_FOR_WEBHOOK):
         return {**details, **waited_details(step)}
-    if step.result is not None:
+    if step.sensitive and step.error is None:
+        details["out"] = SENSITIVE
+    elif step.result is not None:
         details["out"] = step.result
     match step.kind:
         case Step.Kind.SLEEP:
