@@ -77,6 +77,9 @@ class Awaitable:
     async def wait_for_webhook(self, *args: Any, **kwargs: Any) -> Any:
         return self._context.wait_for_webhook(*args, **kwargs)
 
+    async def patched(self, change_id: str) -> bool:
+        return self._context.patched(change_id)
+
     async def cancel(self) -> None:
         self._context.cancel()
 

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Clock
 from tests.management.conftest import Define, Verb
 from workflows_app import StepError
+from workflows_app.engine import delivery, leases, run_moves
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import Attempt, Message, Run, Step
 
@@ -277,3 +278,95 @@ def test_of_many_misfits_some_are_shown(workflows: Verb, define: Define) -> None
     assert len(said.stdout) == 12
     assert said.stdout[0] == "crowd: 13 open runs, 13 do not fit"
     assert said.stdout[-1] == "  and 3 more"
+
+
+@pytest.fixture
+def patched_parcels(asleep: Run, define: Define, clock: Clock) -> None:
+    """Of three runs, two have passed what has changed since, and one has not come to it."""
+
+    @define("parcel")
+    async def shipped(context):
+        await context.run("pack", int, 0)
+        await context.sleep("rest", "1h")
+        await context.run("ship", int, 0)
+        await context.sleep("wait-for-the-receipt", "9h")
+
+    shipped.trigger(workflow_run_id="parcel-2")
+    drain_here()
+    clock.advance("1h")
+    drain_here()
+    shipped.trigger(workflow_run_id="parcel-3")
+    drain_here()
+
+    @define("parcel")
+    async def flown(context):
+        await context.run("pack", int, 0)
+        await context.sleep("rest", "1h")
+        if await context.patched("by-plane"):
+            await context.run("fly", int, 0)
+        else:
+            await context.run("ship", int, 0)
+        await context.sleep("wait-for-the-receipt", "9h")
+
+
+@pytest.mark.usefixtures("patched_parcels")
+def test_it_says_how_many_runs_keep_to_the_code_before_a_change(
+    workflows: Verb, clock: Clock
+) -> None:
+    clock.advance("1h")
+    before = rows()
+
+    said = workflows("check")
+
+    assert said.stdout == [
+        "parcel: 3 open runs, 0 do not fit",
+        '  patched "by-plane": 2 by the old code, 1 by the new',
+        FITS,
+    ]
+    assert rows() == before
+
+
+@pytest.mark.usefixtures("patched_parcels")
+def test_the_code_before_a_change_can_go_when_no_run_keeps_to_it(
+    workflows: Verb, define: Define, clock: Clock
+) -> None:
+    @define("parcel")
+    async def only_flown(context):
+        await context.run("pack", int, 0)
+        await context.sleep("rest", "1h")
+        await context.run("fly", int, 0)
+        await context.sleep("wait-for-the-receipt", "9h")
+
+    assert workflows("check").stdout[0] == "parcel: 3 open runs, 2 do not fit"
+
+    for run in Run.objects.filter(run_id__in=["parcel-1", "parcel-2"]):
+        run_moves.cancel(run)
+
+    assert workflows("check").stdout == ["parcel: 1 open run, 0 do not fit", FITS]
+
+
+def test_a_change_that_shows_only_at_the_end_of_a_turn_is_rehearsed_to_the_end(
+    workflows: Verb, define: Define
+) -> None:
+    def calling(asks: str):
+        @define("gathering")
+        async def gathering(context):
+            async def branch():
+                await context.run("work", int, 0)
+                return asks == "asks" and await context.patched("new")
+
+            await context.parallel(branch, branch)
+            await context.call("ask", url="https://peer.example")
+
+        return gathering
+
+    calling("does not ask").trigger()
+    (lease,) = leases.claim(1)
+    delivery.deliver(lease)
+    calling("asks")
+
+    assert workflows("check").stdout == [
+        "gathering: 1 open run, 0 do not fit",
+        '  patched "new": 1 by the old code, 0 by the new',
+        FITS,
+    ]

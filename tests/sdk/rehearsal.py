@@ -96,6 +96,8 @@ class Rehearsal:
         self.respond: Respond = nobody_answers
         self.max_result_bytes = 1_000_000
         self.threads = True
+        self.begun: set[str] = set()
+        """The keys of steps that the server is at work on."""
         self.turns = 0
         self.thread_ends = 0
 
@@ -105,7 +107,12 @@ class Rehearsal:
             self.workflow,
             self.run,
             self.journal.history(),
-            Ports(recorder=self.journal, threads=self.threads, thread_ends=self._thread_ends),
+            Ports(
+                recorder=self.journal,
+                threads=self.threads,
+                thread_ends=self._thread_ends,
+                begun=lambda: self.begun,
+            ),
             now=engine_clock.now,
             max_result_bytes=self.max_result_bytes,
             extent=extent,

@@ -21,7 +21,8 @@ def steps_to_keep(steps: Sequence[Step], error: Mapping[str, Any]) -> list[Step]
     return [
         step
         for step in steps
-        if _came_before(step, culprit, opened) and not _failed_beside(step, culprit, steps)
+        if step.kind == Step.Kind.PATCHED
+        or (_came_before(step, culprit, opened) and not _failed_beside(step, culprit, steps))
     ]
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
+from workflows_app.engine.begun import begun_steps
 from workflows_app.engine.journal import load_history
 from workflows_app.errors import IncompatibleHistory
 from workflows_app.models import Message, Run
 from workflows_app.protocol.codec import decode_json
-from workflows_app.protocol.runs import Failed, FailedAttempt, History, StepRecord, Suspended
+from workflows_app.protocol.runs import (
+    Failed,
+    FailedAttempt,
+    History,
+    StepKind,
+    StepRecord,
+    Suspended,
+    TurnOutcome,
+)
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.base_context import Ports
 from workflows_app.sdk.replay import Extent
@@ -20,45 +31,85 @@ from workflows_app.worker.local import run_info
 
 
 class ForgetfulRecorder:
-    """Takes what a turn would store and keeps only how the function itself failed."""
+    """Takes what a turn would store and keeps only how the function itself failed, and the marks
+    of changes.
+    """
 
     def __init__(self) -> None:
         self.failures: list[FailedAttempt] = []
+        self.marks: list[StepRecord] = []
 
     def record(
         self, steps: list[StepRecord], attempts: list[FailedAttempt]
     ) -> dict[str, StepRecord]:
         self.failures += attempts
+        self.marks += [step for step in steps if step.kind is StepKind.PATCHED]
         return {}
 
     def atomic(self, execute: Callable[[], StepRecord]) -> NoReturn:
         raise AssertionError("no step is run in a rehearsal")
 
 
-def misfit(workflow: Workflow, run: Run) -> str | None:
-    """Why the run could not go on with the workflow's code; None when it could."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """Why the run could not go on with the code, None when it could; and which of the changes that
+    it has come to it follows.
+    """
+
+    misfit: str | None
+    patches: Mapping[str, bool]
+
+
+def rehearse(workflow: Workflow, run: Run) -> Rehearsed:
     # Before the history: what is answered in between is then in both, not in neither.
     owed = set(_owed_calls(run))
-    history = load_history(run)
-    recorder = ForgetfulRecorder()
-    outcome = run_turn(
-        workflow,
-        run_info(run),
-        history,
-        Ports(recorder=recorder),
-        now=clock.now,
-        max_result_bytes=get_settings().MAX_RESULT_BYTES,
-        extent=Extent.RECORDED,
-    )
-    if isinstance(outcome, Failed):
-        error = decode_json(outcome.error)
-        if error["type"] == IncompatibleHistory.__name__:
-            return str(error["message"])
-    for attempt in recorder.failures:
-        error = decode_json(attempt.error)
-        return f"between its steps the code raises {error['type']}: {error['message']}"
-    asked = {call.key for call in outcome.calls} if isinstance(outcome, Suspended) else set()
-    return _left_behind(owed - asked, history)
+    rehearsal = _Rehearsal(workflow, run)
+    outcome = rehearsal.turn()
+    # What shows only at the end of a turn is known in the next.
+    while isinstance(outcome, Suspended) and rehearsal.has_learned():
+        outcome = rehearsal.turn()
+    return Rehearsed(misfit=rehearsal.misfit(outcome, owed), patches=rehearsal.patches)
+
+
+class _Rehearsal:
+    def __init__(self, workflow: Workflow, run: Run) -> None:
+        self._workflow = workflow
+        self._run = run
+        self._history = load_history(run)
+        self._recorder = ForgetfulRecorder()
+        self.patches: dict[str, bool] = {}
+
+    def turn(self) -> TurnOutcome:
+        return run_turn(
+            self._workflow,
+            run_info(self._run),
+            self._history,
+            Ports(
+                recorder=self._recorder,
+                begun=partial(begun_steps, [self._run.pk]),
+                on_patched=self.patches.__setitem__,
+            ),
+            now=clock.now,
+            max_result_bytes=get_settings().MAX_RESULT_BYTES,
+            extent=Extent.RECORDED,
+        )
+
+    def has_learned(self) -> bool:
+        marks = tuple(self._recorder.marks)
+        self._recorder.marks.clear()
+        self._history = replace(self._history, steps=self._history.steps + marks)
+        return bool(marks)
+
+    def misfit(self, outcome: TurnOutcome, owed: set[str]) -> str | None:
+        if isinstance(outcome, Failed):
+            error = decode_json(outcome.error)
+            if error["type"] == IncompatibleHistory.__name__:
+                return str(error["message"])
+        for attempt in self._recorder.failures:
+            error = decode_json(attempt.error)
+            return f"between its steps the code raises {error['type']}: {error['message']}"
+        asked = {call.key for call in outcome.calls} if isinstance(outcome, Suspended) else set()
+        return _left_behind(owed - asked, self._history)
 
 
 def _owed_calls(run: Run) -> list[str]:

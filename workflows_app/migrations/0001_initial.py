@@ -827,6 +827,7 @@ class Migration(migrations.Migration):
                             ("invoke", "Invoke"),
                             ("create webhook", "Create Webhook"),
                             ("wait for webhook", "Wait For Webhook"),
+                            ("patched", "Patched"),
                             ("plan", "Plan"),
                             ("call sent", "Call Sent"),
                             ("call answered", "Call Answered"),

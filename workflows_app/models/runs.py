@@ -190,6 +190,8 @@ class Step(models.Model):
         INVOKE = "invoke"
         CREATE_WEBHOOK = "create webhook"
         WAIT_FOR_WEBHOOK = "wait for webhook"
+        PATCHED = "patched"
+        """Marks whether the run follows a change of its code."""
         PLAN = "plan"
         """Announces a parallel step; its result is a row of its own."""
         CALL_SENT = "call sent"

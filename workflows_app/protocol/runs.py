@@ -24,6 +24,7 @@ class StepKind(StrEnum):
     INVOKE = "invoke"
     CREATE_WEBHOOK = "create webhook"
     WAIT_FOR_WEBHOOK = "wait for webhook"
+    PATCHED = "patched"
     PLAN = "plan"
     CALL_SENT = "call sent"
     CALL_ANSWERED = "call answered"

@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.addresses import serve_url, webhook_url
+from workflows_app.engine.begun import begun_steps
 from workflows_app.engine.database import connection
 from workflows_app.errors import InvalidInput, StepMisuse
 from workflows_app.models import Account, Run
@@ -65,6 +66,7 @@ def _host(request: HttpRequest, name: str) -> Host:
         url=f"{url}?{query}" if query else url,
         keys_of=signing_keys_of,
         webhook_url=webhook_url_of,
+        begun=begun_steps_of,
         now=clock.now,
         max_body_bytes=_most_bytes(),
         max_result_bytes=settings.MAX_RESULT_BYTES,
@@ -82,6 +84,11 @@ def webhook_url_of(run_id: str, event_id: str) -> str:
     if len(runs) != 1:
         raise StepMisuse(f'no one live run has the id "{run_id}", so a webhook cannot name it')
     return webhook_url(runs[0], event_id)
+
+
+def begun_steps_of(run_id: str) -> set[str]:
+    """Where several accounts have a live run of this id, of all of them."""
+    return begun_steps(Run.objects.filter(live_id=run_id).values_list("pk", flat=True))
 
 
 def signing_keys_of(run_id: str) -> list[str]:

@@ -303,6 +303,21 @@ class AsyncContext(BaseContext):
         result = await self._await_event(name, kind, webhook.event_id, timeout)
         return WebhookResult.from_result(result)
 
+    async def patched(self, change_id: str) -> bool:
+        """Whether this run follows a change of its code; see `Context.patched`."""
+        scope, patches = self._enter(change_id), self._replay.patches
+        self._traffic.busy += 1
+        try:
+            if patches.needs_begun(change_id):
+                patches.add_begun(await sync_to_async(self._ports.begun)())
+            known = self._replay.ask_patched(scope, change_id)
+            if known is not None:
+                stood = await self._record([known.mark], []) if known.mark else {}
+                return self._answer_patched(change_id, known, stood)
+        finally:
+            self._traffic.leave()
+        return await self._wait(scope, self._replay.now())
+
     async def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
         await self._interrupt(CancelRun())

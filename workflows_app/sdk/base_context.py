@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,7 +13,8 @@ from workflows_app.errors import InvalidInput, StepMisuse
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
-from workflows_app.protocol.runs import CallRequest, RunInfo
+from workflows_app.protocol.runs import CallRequest, RunInfo, StepRecord
+from workflows_app.sdk.patches import Known, followed
 from workflows_app.sdk.payloads import decode_payload, encode_body
 from workflows_app.sdk.replay import Recorder, Replay
 from workflows_app.sdk.scopes import Scope
@@ -40,6 +41,8 @@ class Ports:
     transaction, which lives in one thread). `thread_ends` is called at the end of each such thread.
     `stand_in` gives what is called instead of a step's own function, with its arguments, if
     anything is.
+    `begun` gives the keys of the run's steps that the server is at work on, or has ended since the
+    turn's history was read. `on_patched` is told each answer of `context.patched`.
     """
 
     recorder: Recorder
@@ -47,6 +50,8 @@ class Ports:
     threads: bool = True
     thread_ends: Callable[[], None] = lambda: None
     stand_in: Callable[[Ask], Callable[..., Any] | None] = lambda _: None
+    begun: Callable[[], Collection[str]] = tuple
+    on_patched: Callable[[str, bool], None] = lambda change_id, followed: None
 
 
 class BaseContext:
@@ -109,6 +114,17 @@ class BaseContext:
                 "workflow function itself: return a value from the outer step and call the inner "
                 "one after it."
             )
+
+    def _answer_patched(
+        self, change_id: str, known: Known, stood: Mapping[str, StepRecord]
+    ) -> bool:
+        """`stood` is what had been recorded when the mark was to be."""
+        answer = known.followed
+        if known.mark is not None:
+            answer = followed(stood.get(known.mark.key, known.mark))
+            self._replay.patches.keep(change_id, answer)
+        self._ports.on_patched(change_id, answer)
+        return answer
 
     def _call_request(  # noqa: PLR0913 - the parts of an HTTP request
         self,

@@ -240,6 +240,22 @@ class Context(BaseContext):
         result = self._await_event(name, StepKind.WAIT_FOR_WEBHOOK, webhook.event_id, timeout)
         return WebhookResult.from_result(result)
 
+    def patched(self, change_id: str) -> bool:
+        """Whether this run follows a change of its code, for ever after the same.
+
+        True if it gets here for the first time with the new code, False if it had passed here
+        before.
+        """
+        self._refuse_nesting(change_id)
+        scope, patches = self._scope(), self._replay.patches
+        if patches.needs_begun(change_id):
+            patches.add_begun(self._branches.on_own_thread(self._ports.begun))
+        known = self._replay.ask_patched(scope, change_id)
+        if known is None:
+            raise self._wait(scope, self._replay.now())
+        stood = self._record([known.mark], []) if known.mark else {}
+        return self._answer_patched(change_id, known, stood)
+
     def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
         raise self._replay.stop(CancelRun())

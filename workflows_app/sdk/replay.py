@@ -32,6 +32,7 @@ from workflows_app.protocol.runs import (
     Suspended,
 )
 from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend
+from workflows_app.sdk.patches import Known, Patches
 from workflows_app.sdk.scopes import Scope, check_name
 from workflows_app.sdk.steps import Ask, StepOptions, delay_before_retry, step_behind
 
@@ -84,11 +85,14 @@ class Replay:
         self._extent = extent
         self._max_result_bytes = max_result_bytes
         self._failures = dict(history.failures)
-        self._recorded = len(history.steps)
+        marks = [step for step in history.steps if step.kind is StepKind.PATCHED]
+        self._recorded = len(history.steps) - len(marks)
         self._by_branch: dict[str, list[StepRecord]] = {}
         for step in history.steps:
-            self._by_branch.setdefault(step.branch, []).append(step)
+            if step.kind is not StepKind.PATCHED:
+                self._by_branch.setdefault(step.branch, []).append(step)
         self._scopes: dict[str, Scope] = {}
+        self.patches = Patches(marks, self._by_branch, self._scopes, history.failures, now)
         self.root = self._scope(None, "")
         self.calls: list[CallRequest] = []
         self.invocations: list[InvocationRequest] = []
@@ -134,10 +138,7 @@ class Replay:
         """The step's key, and its record if there is one. Raises Halt when the history does not
         fit, StepMisuse for a name or an option that the step cannot have.
         """
-        if self.stopped is not None:
-            raise self.stopped
-        if scope.waits:
-            raise Suspend
+        self._check_goes_on(scope)
         check_name(name)
         options.check(name, kind)
         key = scope.next_key(name)
@@ -148,6 +149,17 @@ class Replay:
             raise self.stop(Halt(self._mismatch(recorded, key, kind)))
         scope.position += 1
         return key, recorded
+
+    def ask_patched(self, scope: Scope, change_id: str) -> Known | None:
+        """See `Patches.ask`."""
+        self._check_goes_on(scope)
+        return self.patches.ask(scope, change_id)
+
+    def _check_goes_on(self, scope: Scope) -> None:
+        if self.stopped is not None:
+            raise self.stopped
+        if scope.waits:
+            raise Suspend
 
     def value_of(self, record: StepRecord) -> Any:
         """What the step returned. Raises StepError when it failed."""

@@ -9,6 +9,8 @@ from workflows_app.protocol.runs import StepRecord
 from workflows_app.protocol.texts import check_storable
 
 MAX_NAME = 255
+MARK = "patched:"
+"""What the keys of marks begin with, and no step's name."""
 _ENDS_LIKE_A_BRANCH = re.compile(r"@[\d.]+$")
 
 
@@ -64,6 +66,11 @@ def check_name(name: str) -> None:
     """Raises StepMisuse for what cannot name a step."""
     if not name or len(name) > MAX_NAME:
         raise StepMisuse(f"a step's name is a text of 1 to {MAX_NAME} characters, not {name!r:.80}")
+    if name.startswith(MARK):
+        raise StepMisuse(
+            f"a step's name must not begin with {MARK!r}, as {name!r} does: that is how "
+            "context.patched marks the journal"
+        )
     if _ENDS_LIKE_A_BRANCH.search(name):
         raise StepMisuse(
             f'a step\'s name must not end like "@2", as {name!r} does: that marks branches'

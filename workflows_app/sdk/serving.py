@@ -5,7 +5,7 @@ What an endpoint needs of its surroundings comes in through `Host`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -71,7 +71,8 @@ class Host:
 
     `url` is where it is reached, as signers write it. `keys_of` gives the signing keys, current
     first, that may sign for the run of that id; none if there is no such run. `webhook_url` is
-    that of an event of a run. `threads` and `thread_ends` are those of `sdk.context.Ports`.
+    that of an event of a run. `begun`, of a run, `threads` and `thread_ends` are those of
+    `sdk.base_context.Ports`.
     """
 
     url: str
@@ -80,6 +81,7 @@ class Host:
     now: Callable[[], datetime]
     max_body_bytes: int
     max_result_bytes: int
+    begun: Callable[[str], Collection[str]] = lambda run_id: ()
     threads: bool = True
     thread_ends: Callable[[], None] = lambda: None
 
@@ -143,6 +145,7 @@ def _run(
         webhook_url=partial(host.webhook_url, run.run_id),
         threads=host.threads,
         thread_ends=host.thread_ends,
+        begun=partial(host.begun, run.run_id),
     )
     try:
         return run_turn(

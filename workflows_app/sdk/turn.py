@@ -66,7 +66,7 @@ def run_turn(  # noqa: PLR0913 - a turn's surroundings
         replay.check_all_asked()
         return Finished(result=None if value is None else _encode_result(replay, value))
     except Interrupt as interrupt:
-        return _interrupted(replay, interrupt)
+        return _interrupted(replay, ports, interrupt)
     except _FINAL as error:
         return Failed(error=_describe(error))
     except Exception as error:  # noqa: BLE001 - the function may raise anything
@@ -95,7 +95,7 @@ async def _drive(workflow: Workflow, replay: Replay, ports: Ports) -> Any:
     return await AsyncContext(replay, ports).drive(workflow.function)  # type: ignore[arg-type]  # is_async tells which
 
 
-def _interrupted(replay: Replay, interrupt: Interrupt) -> TurnOutcome:
+def _interrupted(replay: Replay, ports: Ports, interrupt: Interrupt) -> TurnOutcome:
     match interrupt:
         case Halt(cause=(IncompatibleHistory() | StepMisuse()) as error):
             return Failed(error=_describe(error))
@@ -104,6 +104,8 @@ def _interrupted(replay: Replay, interrupt: Interrupt) -> TurnOutcome:
         case CancelRun():
             return Canceled()
         case _:
+            if marks := replay.patches.decide_postponed():
+                ports.recorder.record(marks, [])
             return replay.suspended()
 
 

@@ -12,6 +12,7 @@ from django.db import connections
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.addresses import webhook_url
+from workflows_app.engine.begun import begun_steps
 from workflows_app.engine.database import connection
 from workflows_app.engine.journal import Journal
 from workflows_app.engine.ports import Turn
@@ -51,6 +52,8 @@ def ports_of(turn: Turn) -> Ports:
         # A caller's open transaction lives in this thread alone.
         threads=not connection().in_atomic_block,
         thread_ends=connections.close_all,
+        # Nothing can have begun before the first claim of a message.
+        begun=partial(begun_steps, [turn.run.pk] if turn.lease.claims > 1 else []),
     )
 
 

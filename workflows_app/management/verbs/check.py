@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from django.core.management import CommandError, CommandParser
 
 from workflows_app.management.console import Console
-from workflows_app.management.rehearsal import misfit
+from workflows_app.management.rehearsal import rehearse
 from workflows_app.management.verbs import Options
 from workflows_app.management.wording import counted, do_not
 from workflows_app.models import Run
-from workflows_app.sdk.authoring import registered_workflows
+from workflows_app.sdk.authoring import Workflow, registered_workflows
 
 HELP = "replay what open runs have recorded against the code, without running a step"
 
@@ -27,6 +28,10 @@ class Findings:
 
     runs: int = 0
     misfits: list[str] = field(default_factory=list)
+    following: Counter[str] = field(default_factory=Counter)
+    """How many runs follow a change."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """How many had passed its place before, and keep to the old code."""
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -58,10 +63,19 @@ def _findings(name: str) -> Findings:
     workflow = registered_workflows().get(name)
     for run in runs.iterator(chunk_size=CHUNK):
         findings.runs += 1
-        reason = "no such workflow is registered" if workflow is None else misfit(workflow, run)
+        reason = _rehearse(workflow, run, findings)
         if reason is not None:
             findings.misfits.append(f"run {run.run_id}: {reason}")
     return findings
+
+
+def _rehearse(workflow: Workflow | None, run: Run, findings: Findings) -> str | None:
+    if workflow is None:
+        return "no such workflow is registered"
+    rehearsed = rehearse(workflow, run)
+    for change_id, is_followed in rehearsed.patches.items():
+        (findings.following if is_followed else findings.passed)[change_id] += 1
+    return rehearsed.misfit
 
 
 def _report(name: str, findings: Findings) -> Iterator[str]:
@@ -73,3 +87,8 @@ def _report(name: str, findings: Findings) -> Iterator[str]:
     yield from (f"  {line}" for line in findings.misfits[:SHOWN])
     if more := findings.misfits[SHOWN:]:
         yield f"  and {len(more)} more"
+    for change_id in sorted(findings.following | findings.passed):
+        yield (
+            f'  patched "{change_id}": {findings.passed[change_id]} by the old code, '
+            f"{findings.following[change_id]} by the new"
+        )
