@@ -401,7 +401,7 @@ class AsyncContext(BaseContext):
                 outcome = await self._fail(ask, started_at, given, error)
             else:
                 stood = await self._record([record], [])
-                return self._replay.value_of(stood[ask.key]) if stood else value
+                return self._replay.value_of(stood[ask.key]) if ask.key in stood else value
         finally:
             self._traffic.leave()
         return await self._after_failure(scope, outcome, cause_of_failure(ask, cause))

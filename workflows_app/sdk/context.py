@@ -344,7 +344,7 @@ class Context(BaseContext):
         except Exception as error:  # noqa: BLE001 - a step may raise anything
             return self._fail(scope, ask, started_at, given, error)
         stood = self._record([record], [])
-        return self._replay.value_of(stood[ask.key]) if stood else value
+        return self._replay.value_of(stood[ask.key]) if ask.key in stood else value
 
     def _execute_atomic(
         self, scope: Scope, ask: Ask, function: Callable[[], Any], given: str | None
