@@ -10,14 +10,13 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.database import (
     columns,
-    fetch_prepared,
-    fetch_row,
     fetch_sql,
     is_postgresql,
     joining,
     read_row,
 )
 from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.recent import fetch_recent
 from workflows_app.models import Account, Token
 from workflows_app.models.access import DEFAULT_ACCOUNT_ID, hash_token, mint_token
 from workflows_app.protocol.signing import new_signing_key
@@ -63,11 +62,12 @@ _WITH_ACCOUNT = """
 
 
 def find_token(secret: str) -> Token | None:
-    """The live token with this secret, with its account. Looking up a hash leaks nothing about
-    other hashes by its timing. Without the ORM, as every request begins with it.
+    """The token with this secret, with its account; one that was revoked elsewhere is live for
+    another `recent.LIFETIME`. Looking up a hash leaks nothing about other hashes by its timing.
+    Without the ORM, as every request begins with it.
     """
     sql = _WITH_ACCOUNT.format(token=columns(Token), account=columns(Account))
-    rows = fetch_prepared(sql, [hash_token(secret)])
+    rows = fetch_recent(sql, [hash_token(secret)])
     if not rows:
         return None
     own = len(Token._meta.concrete_fields)
@@ -77,9 +77,10 @@ def find_token(secret: str) -> Token | None:
 
 
 def read_account(pk: int) -> Account:
-    account = fetch_row(Account, "WHERE id = %s", [pk])
-    assert account is not None, "its tokens and runs go with it"  # noqa: S101
-    return account
+    """As it is or was up to `recent.LIFETIME` ago."""
+    rows = fetch_recent(f"SELECT {columns(Account)} FROM workflows_app_account WHERE id = %s", [pk])  # noqa: S608 - of constants
+    assert rows, "its tokens and runs go with it"  # noqa: S101
+    return read_row(Account, rows[0])
 
 
 def create_token(account: Account, name: str, scope: Token.Scope, secret: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -152,7 +153,7 @@ def fetch_prepared(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     wrapper = connection()
     if wrapper.vendor != "postgresql" or wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         return fetch_sql(sql, params)
-    wrapper.close_if_health_check_failed()
+    _check_health(wrapper)
     wrapper.ensure_connection()
     raw = wrapper.connection
     if raw.prepare_threshold is None:
@@ -163,6 +164,23 @@ def fetch_prepared(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor.execute(sql, params)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
+
+
+def _check_health(wrapper: BaseDatabaseWrapper) -> None:
+    """As Django does at the first use in a request where `CONN_HEALTH_CHECKS` asks for it, but
+    without a query while the server has sent nothing: a server that has ended the session said so.
+    """
+    if wrapper.connection is not None and not _has_news(wrapper.connection):
+        wrapper.health_check_done = True  # type: ignore[attr-defined]  # its stubs lack it
+    wrapper.close_if_health_check_failed()
+
+
+def _has_news(raw: Any) -> bool:
+    if raw.closed:
+        return True
+    poll = select.poll()
+    poll.register(raw.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def for_update() -> str:
