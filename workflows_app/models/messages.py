@@ -84,7 +84,9 @@ class Message(models.Model):
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
-    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="messages")
+    run = models.ForeignKey(
+        Run, null=True, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
     run_id: int | None
     publication = models.ForeignKey(
         "Publication",
