@@ -349,18 +349,18 @@ class Replay:
             if position < len(steps):
                 raise IncompatibleHistory(
                     f'run {self.run.run_id} has recorded step "{steps[position].key}", but the '
-                    f"function ended without asking for it. {_WHAT_TO_DO}"
+                    f"function ended without asking for it. {WHAT_TO_DO}"
                 )
 
     def _mismatch(self, recorded: StepRecord, key: str, kind: StepKind) -> IncompatibleHistory:
         return IncompatibleHistory(
             f'run {self.run.run_id} has recorded {recorded.kind} step "{recorded.key}" where the '
             f'code of workflow "{self.run.workflow}" now asks for {kind} step "{key}". '
-            f"{_WHAT_TO_DO}"
+            f"{WHAT_TO_DO}"
         )
 
 
-_WHAT_TO_DO = (
+WHAT_TO_DO = (
     "Code that runs in flight depend on must keep the order and names of the steps they have "
     "recorded: put the old code back and resume the run from the dead letter queue, or restart it "
     "to run all steps again with the new code."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -14,12 +15,13 @@ from workflows_app.models import Account, Run
 from workflows_app.protocol.durations import author_duration, parse_moment
 from workflows_app.sdk import authoring
 from workflows_app.sdk.authoring import Workflow
-from workflows_app.sdk.events import NotifiedRun
+from workflows_app.sdk.events import NotifiedRun, Webhook
 from workflows_app.testing.crashes import ProcessDied
-from workflows_app.testing.requests import Unanswered
 from workflows_app.testing.runs import RunUnderTest
 from workflows_app.testing.scripting import Scripting, name_of
 from workflows_app.testing.transport import ScriptedTransport
+from workflows_app.testing.verdicts import Verdict
+from workflows_app.testing.webhooks import call_webhook
 
 MOST_DELIVERIES = 10_000
 """At one moment; more are taken for runs that start or wake each other for ever."""
@@ -142,6 +144,26 @@ class WorkflowTest(Scripting):
         self.work()
         return notified
 
+    def deliver_webhook(
+        self,
+        to: RunUnderTest | Webhook | str,
+        *,
+        method: str = "POST",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Call a webhook, as another service does, and work on what it wakes.
+
+        `to` is its URL, what `context.create_webhook` returned, or the run whose one webhook it is.
+        `body` is sent as JSON; texts and bytes are sent as they are.
+        """
+        __tracebackhide__ = True
+        self._check_open()
+        webhook = to.webhook() if isinstance(to, RunUnderTest) else to
+        url = webhook if isinstance(webhook, str) else webhook.webhook_url
+        call_webhook(url, method, body, headers or {})
+        self.work()
+
     # -- the engine
 
     def _work_until_nothing_is_due(self) -> bool:
@@ -157,8 +179,8 @@ class WorkflowTest(Scripting):
                     self._deliver(found[0])
                 except ProcessDied:
                     has_died = True
-        except Unanswered as unanswered:
-            raise AssertionError(str(unanswered)) from None
+        except Verdict as verdict:
+            raise AssertionError(str(verdict)) from None
         finally:
             self._working = False
         raise AssertionError(

@@ -12,14 +12,9 @@ from workflows_app.models import Message
 from workflows_app.protocol.exchange import Answer, Outgoing, SendFailed, canonical_header
 from workflows_app.protocol.wire import decode_call
 from workflows_app.sdk.payloads import decode_payload, encode_payload
+from workflows_app.testing.verdicts import Unanswered
 
 Failure = Literal["timeout", "unreachable"]
-
-
-class Unanswered(BaseException):
-    """A request that no script answers. It ends the test: the engine must not take it for an
-    answer.
-    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +72,15 @@ class RequestScripts:
         return None
 
 
-def answer_of(status: int, body: Any, headers: Mapping[str, str] | None) -> Answer:
-    """`body` is sent as JSON; texts and bytes are sent as they are."""
+def encode_content(body: Any) -> tuple[bytes, str]:
+    """As JSON, texts and bytes as they are; and the content type."""
     if isinstance(body, str):
-        content, content_type = body.encode(), "text/plain; charset=utf-8"
-    else:
-        content, content_type = encode_payload(body)
+        return body.encode(), "text/plain; charset=utf-8"
+    return encode_payload(body)
+
+
+def answer_of(status: int, body: Any, headers: Mapping[str, str] | None) -> Answer:
+    content, content_type = encode_content(body)
     named = {"Content-Type": [content_type]} if content else {}
     named |= {canonical_header(name): [value] for name, value in (headers or {}).items()}
     return Answer(status=status, headers=named, body=content)

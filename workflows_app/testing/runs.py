@@ -9,6 +9,7 @@ from typing import Any
 from workflows_app.errors import NotFound
 from workflows_app.models import Attempt, Invocation, Run, Step
 from workflows_app.protocol.codec import decode_json
+from workflows_app.sdk.events import Webhook, webhook_of
 from workflows_app.testing.steps import NOT_GIVEN
 from workflows_app.testing.waits import Wait, waits_of
 
@@ -142,6 +143,23 @@ class RunUnderTest:
             if step in (invocation.key, decode_json(invocation.step)["stepName"]):
                 return RunUnderTest(invocation.child_id)
         raise NotFound(f'no step "{step}" has started a run: {self._tell()}')
+
+    def webhook(self, step: str | None = None) -> Webhook:
+        """What this step has created; without a name, the webhook that the run waits for, or else
+        its only one. Raises NotFound.
+        """
+        made = [each for each in self.steps if each.kind == Step.Kind.CREATE_WEBHOOK]
+        if step is not None:
+            made = [each for each in made if step in (each.name, each.key)]
+        found = [webhook_of(each.result) for each in made if each.error is None]
+        awaited = {wait.event_id for wait in self.waits}
+        of_waits = [webhook for webhook in found if webhook.event_id in awaited]
+        for several in (found, of_waits):
+            if len(several) == 1:
+                return several[0]
+        if found:
+            raise NotFound(f"there are {len(found)} webhooks, name the step of one: {self._tell()}")
+        raise NotFound(f"there is no such webhook: {self._tell()}")
 
     # -- assertions
 

@@ -58,6 +58,12 @@ class Scripting:
         """
         self._transport.crashes.plan(_step_name(name, workflow), Moment.BEFORE_STORING)
 
+    def always_replay(self) -> None:
+        """From now on, replay the function from its beginning after each step, as may happen at
+        any time. When it then asks for other steps, the test fails.
+        """
+        self._transport.replay_after_each_step()
+
     def answer_call(
         self,
         target: str,

@@ -12,6 +12,7 @@ from workflows_app.protocol.runs import TurnOutcome
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.replay import Extent
 from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, ProcessDied
+from workflows_app.testing.replays import replayed
 from workflows_app.testing.requests import RequestScripts
 from workflows_app.testing.steps import StepScripts
 from workflows_app.worker import local
@@ -25,9 +26,12 @@ class ScriptedTransport(WorkflowTransport):
         self.steps = StepScripts()
         self.crashes = Crashes()
         self.requests = RequestScripts()
-        self.extent = Extent.TO_THE_NEXT_WAIT
+        self._extent = Extent.TO_THE_NEXT_WAIT
         self.delivering: Lease | None = None
         """The message that is being delivered, which knows more than its request says."""
+
+    def replay_after_each_step(self) -> None:
+        self._extent = Extent.ONE_BATCH
 
     def take_turn(self, turn: Turn) -> TurnOutcome:
         try:
@@ -43,7 +47,8 @@ class ScriptedTransport(WorkflowTransport):
             recorder=CrashingRecorder(ports.recorder, self.crashes, workflow.name),
             stand_in=partial(self.steps.stand_in, workflow.name),
         )
-        return local.take_turn(workflow, turn, scripted, self.extent)
+        outcome = local.take_turn(workflow, turn, scripted, self._extent)
+        return replayed(turn, outcome) if self._extent is Extent.ONE_BATCH else outcome
 
     def send(self, request: Outgoing) -> Answer:
         return self.requests.send(self.delivering, request)
