@@ -59,17 +59,21 @@ def _most_bytes() -> int:
 
 
 def _host(request: HttpRequest, name: str) -> Host:
-    settings = get_settings()
     query = request.META.get("QUERY_STRING", "")
     url = serve_url(name)
+    return host_at(f"{url}?{query}" if query else url)
+
+
+def host_at(url: str) -> Host:
+    """This server, as the endpoint that is reached at the URL."""
     return Host(
-        url=f"{url}?{query}" if query else url,
+        url=url,
         keys_of=signing_keys_of,
         webhook_url=webhook_url_of,
         begun=begun_steps_of,
         now=clock.now,
         max_body_bytes=_most_bytes(),
-        max_result_bytes=settings.MAX_RESULT_BYTES,
+        max_result_bytes=get_settings().MAX_RESULT_BYTES,
         # A transaction round the request lives in this thread alone.
         threads=not connection().in_atomic_block,
         thread_ends=connections.close_all,

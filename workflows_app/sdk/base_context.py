@@ -32,6 +32,13 @@ def _no_webhooks(event_id: str) -> str:
     raise StepMisuse("whoever drives this run has no URLs for webhooks")
 
 
+StandIn = Callable[[Ask], Callable[..., Any] | None]
+
+
+def no_stand_in(_: Ask) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What the shells need from whoever drives the turn.
@@ -49,7 +56,7 @@ class Ports:
     webhook_url: Callable[[str], str] = _no_webhooks
     threads: bool = True
     thread_ends: Callable[[], None] = lambda: None
-    stand_in: Callable[[Ask], Callable[..., Any] | None] = lambda _: None
+    stand_in: StandIn = no_stand_in
     begun: Callable[[], Collection[str]] = tuple
     on_patched: Callable[[str, bool], None] = lambda change_id, followed: None
 

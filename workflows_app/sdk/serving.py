@@ -37,7 +37,7 @@ from workflows_app.protocol.wire import (
     encode_answer,
 )
 from workflows_app.sdk.authoring import Workflow, get_workflow, registered_workflows
-from workflows_app.sdk.base_context import Ports
+from workflows_app.sdk.base_context import Ports, StandIn, no_stand_in
 from workflows_app.sdk.replay import Extent
 from workflows_app.sdk.turn import run_turn
 
@@ -71,8 +71,8 @@ class Host:
 
     `url` is where it is reached, as signers write it. `keys_of` gives the signing keys, current
     first, that may sign for the run of that id; none if there is no such run. `webhook_url` is
-    that of an event of a run. `begun`, of a run, `threads` and `thread_ends` are those of
-    `sdk.base_context.Ports`.
+    that of an event of a run. `begun`, of a run, `threads`, `thread_ends` and `stand_in` are those
+    of `sdk.base_context.Ports`.
     """
 
     url: str
@@ -84,6 +84,7 @@ class Host:
     begun: Callable[[str], Collection[str]] = lambda run_id: ()
     threads: bool = True
     thread_ends: Callable[[], None] = lambda: None
+    stand_in: StandIn = no_stand_in
 
 
 def serve(request: ServeRequest, host: Host) -> ServeResponse:
@@ -146,6 +147,7 @@ def _run(
         threads=host.threads,
         thread_ends=host.thread_ends,
         begun=partial(host.begun, run.run_id),
+        stand_in=host.stand_in,
     )
     try:
         return run_turn(

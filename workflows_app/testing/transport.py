@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.ports import Turn
 from workflows_app.protocol.exchange import Answer, Outgoing
-from workflows_app.protocol.runs import TurnOutcome
+from workflows_app.protocol.runs import StepRecord, TurnOutcome
+from workflows_app.protocol.wire import decode_answer
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.replay import Extent
-from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, ProcessDied
+from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, Moment, ProcessDied
+from workflows_app.testing.endpoint import deliver_here
 from workflows_app.testing.replays import replayed
 from workflows_app.testing.requests import RequestScripts
 from workflows_app.testing.steps import StepScripts
-from workflows_app.worker import local
+from workflows_app.worker import local, remote
 from workflows_app.worker.transport import WorkflowTransport
 
 
@@ -48,6 +51,25 @@ class ScriptedTransport(WorkflowTransport):
             stand_in=partial(self.steps.stand_in, workflow.name),
         )
         outcome = local.take_turn(workflow, turn, scripted, self._extent)
+        return self._checked(turn, outcome)
+
+    def take_turn_over_http(self, turn: Turn) -> TurnOutcome:
+        """One step at a time, as ever over http: so each is followed by a replay."""
+        workflow, steps = turn.run.workflow, list[StepRecord]()
+
+        def send(request: Outgoing) -> Answer:
+            stand_in = partial(self.steps.stand_in, workflow)
+            answer = deliver_here(workflow, request, stand_in)
+            if answer.status == HTTPStatus.OK:
+                steps.extend(decode_answer(answer.body).steps)
+                self.crashes.strike(Moment.BEFORE_STORING, workflow, steps)
+            return answer
+
+        outcome = remote.take_turn(turn, send)
+        self.crashes.strike(Moment.AFTER_STORING, workflow, steps)
+        return self._checked(turn, outcome)
+
+    def _checked(self, turn: Turn, outcome: TurnOutcome) -> TurnOutcome:
         return replayed(turn, outcome) if self._extent is Extent.ONE_BATCH else outcome
 
     def send(self, request: Outgoing) -> Answer:
