@@ -80,6 +80,9 @@ class Awaitable:
     async def patched(self, change_id: str) -> bool:
         return self._context.patched(change_id)
 
+    async def continue_as_new(self, payload: Any = None) -> None:
+        self._context.continue_as_new(payload)
+
     async def cancel(self) -> None:
         self._context.cancel()
 

@@ -13,12 +13,15 @@ from tests.admin import flows
 from tests.admin.conftest import run_called
 from tests.admin.pages import NO_SUCH_RUN, messages, read, rows, shows
 from tests.conftest import Clock
-from workflows_app import FlowControlSpec
+from tests.shells import registry
+from workflows_app import Context, FlowControlSpec, Workflow, workflow
 from workflows_app.admin import run_steps, values
 from workflows_app.engine import leases
 from workflows_app.engine.dead_letters import resume
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import Attempt, DeadLetter, Run, Step
+
+__all__ = ["registry"]
 
 
 def url(run: Run) -> str:
@@ -247,6 +250,24 @@ def test_an_attempt_that_was_overtaken_is_shown_as_superseded(
     Attempt.objects.filter(run=failed_run, number=1).update(outcome=Attempt.Outcome.SUPERSEDED)
 
     assert "Attempt 1 superseded at 12:00:00" in page_of(admin_client, failed_run)
+
+
+def test_a_run_that_begins_anew_and_the_new_one_lead_to_each_other(
+    admin_client: Client, registry: dict[str, Workflow]
+):
+    @workflow("countdown")
+    def countdown(context: Context):
+        if context.request_payload:
+            context.continue_as_new(context.request_payload - 1)
+
+    countdown.trigger(1, workflow_run_id="launch")
+    drain_here()
+    old, new = Run.objects.filter(run_id="launch").order_by("pk")
+
+    old_page, new_page = page_of(admin_client, old), page_of(admin_client, new)
+
+    assert "Continued as new\nlaunch" in old_page
+    assert "Continued from\nlaunch" in new_page
 
 
 def test_a_resumed_run_and_its_successor_lead_to_each_other(

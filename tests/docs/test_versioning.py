@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+import workflows_app
 from tests.conftest import Clock
 from tests.docs.examples import run_examples
 from tests.docs.pages import ROOT, Block, read_code
 from workflows_app.engine.drain import drain_here
 from workflows_app.engine.leases import next_due
-from workflows_app.models import Run
+from workflows_app.models import Run, Step
 
 PAGE = ROOT / "docs/versioning.md"
 PYTHON = ("python", "pycon")
@@ -71,3 +72,17 @@ def test_a_workflow_may_go_on_under_a_new_name(clock: Clock):
     names = run_section("A new name")
 
     assert names["reminder_2027"].run().result == "a mail"
+
+
+def test_a_digest_goes_on_for_ever_under_one_id(clock: Clock):
+    run_section("Runs that go on for ever")
+    workflows_app.notify("letter", "a letter", "digest-ada")
+    drain_here()
+    clock.advance("7d")
+    drain_here()
+
+    runs = Run.objects.filter(run_id="digest-ada").order_by("pk")
+
+    sent = Step.objects.filter(name="send").order_by("pk")
+    assert [step.result for step in sent] == ['"issue 1: a letter"', '"issue 2: nothing new"']
+    assert [run.is_live for run in runs] == [False, False, True]

@@ -145,6 +145,21 @@ def test_waiting_prints_the_result_after_the_id(workflows: Verb, echo: Workflow)
 
 
 @pytest.mark.usefixtures("worked_on_at_once")
+def test_waiting_for_a_run_that_begins_anew_prints_the_last_result(
+    workflows: Verb, define: Define
+) -> None:
+    @define("countdown")
+    async def countdown(context):
+        if context.request_payload == 0:
+            return "lift-off"
+        return await context.continue_as_new(context.request_payload - 1)
+
+    said = workflows("trigger", "countdown", "--run-id", "mine", "--body", "2", "--wait")
+
+    assert said.stdout == ["mine", '"lift-off"']
+
+
+@pytest.mark.usefixtures("worked_on_at_once")
 def test_waiting_for_a_run_that_fails_ends_with_its_error(
     workflows: Verb, broken: Workflow
 ) -> None:

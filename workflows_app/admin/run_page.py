@@ -171,13 +171,21 @@ def _links(run: Run) -> list[tuple[str, SafeString]]:
     """Where the run's story comes from, and where it goes on."""
     links = [("Invoked by", run_link(invoker)) for invoker in _invokers(run)]
     if run.origin:
-        links.append(("Goes on from", run_link(run.origin)))
+        links.append((_from(run, run.origin), run_link(run.origin)))
     letter = DeadLetter.objects.filter(run=run).first()
     if letter is not None:
         links.append(("Dead letter", dead_letter_link(letter)))
     successors = run.successors.order_by("id")[:MOST_SUCCESSORS]
-    links.extend(("Goes on as", run_link(new)) for new in successors)
+    links.extend((_as(run, new), run_link(new)) for new in successors)
     return [*links, *_related(run)]
+
+
+def _from(run: Run, origin: Run) -> str:
+    return "Continued from" if run.run_id == origin.run_id else "Goes on from"
+
+
+def _as(run: Run, successor: Run) -> str:
+    return "Continued as new" if run.run_id == successor.run_id else "Goes on as"
 
 
 def _related(run: Run) -> list[tuple[str, SafeString]]:

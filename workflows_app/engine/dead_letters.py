@@ -16,6 +16,7 @@ from workflows_app.engine.ports import get_dispatcher, get_transport
 from workflows_app.engine.remote import resuming as remote_resuming
 from workflows_app.engine.resuming import steps_to_keep
 from workflows_app.engine.settling import owe_failure_callback
+from workflows_app.engine.successors import store, successor
 from workflows_app.engine.triggering import (
     check_delay,
     check_policy,
@@ -23,7 +24,7 @@ from workflows_app.engine.triggering import (
     first_message,
 )
 from workflows_app.errors import DeadLetterNotFound, Refused
-from workflows_app.models import Account, DeadLetter, Message, Run, RunLabel, Step
+from workflows_app.models import Account, DeadLetter, Message, Run, Step
 from workflows_app.protocol.ids import new_run_id, parse_dead_letter_id
 from workflows_app.protocol.runs import FlowControlSpec
 
@@ -137,38 +138,25 @@ def _succeed(
             )
         old = letter.run
         new = _successor(old, overrides)
-        new.save(force_insert=True)
-        RunLabel.objects.bulk_create(RunLabel(run=new, name=label) for label in new.label_list)
+        store(new)
         begin(old, new, overrides.delay or timedelta())
         get_dispatcher().ring()
     return new
 
 
 def _successor(old: Run, overrides: Overrides) -> Run:
-    run_id = new_run_id()
-    control = flow_control_of(old.account, overrides.flow_control) or old.flow_control
-    return Run(
-        account_id=old.account_id,
-        run_id=run_id,
-        live_id=run_id,
-        workflow=old.workflow,
-        url=old.url,
-        payload=bytes(old.payload),
-        content_type=old.content_type,
-        headers=old.headers,
-        labels=old.labels if overrides.labels is None else encode_labels(overrides.labels),
-        retries=old.retries if overrides.retries is None else overrides.retries,
-        retry_delay=old.retry_delay if overrides.retry_delay is None else overrides.retry_delay,
-        timeout=old.timeout,
-        failure_url=old.failure_url if overrides.failure_url is None else overrides.failure_url,
-        failure_options=old.failure_options,
-        endpoint_check=old.endpoint_check,
-        redaction=old.redaction,
-        flow_control=control,
-        caller_ip=old.caller_ip,
-        origin=old,
-        created_at=clock.now(),
-    )
+    new = successor(old, new_run_id(), clock.now())
+    new.live_id = new.run_id
+    new.flow_control = flow_control_of(old.account, overrides.flow_control) or old.flow_control
+    if overrides.labels is not None:
+        new.labels = encode_labels(overrides.labels)
+    if overrides.retries is not None:
+        new.retries = overrides.retries
+    if overrides.retry_delay is not None:
+        new.retry_delay = overrides.retry_delay
+    if overrides.failure_url is not None:
+        new.failure_url = overrides.failure_url
+    return new
 
 
 def _begin_anew(_old: Run, new: Run, delay: timedelta) -> None:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock, waiting
+from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.database import joining, settling
 from workflows_app.engine.journal import as_row, hold
 from workflows_app.engine.leases import Lease
@@ -57,6 +58,8 @@ def notify_run(run: Run, event_id: str, data: bytes) -> Notified | None:
     _check(event_id, data)
     with joining():
         live = lock_live([run.pk]).get(run.pk)
+        while live is None and (new := continuation_of(run)) is not None:
+            run, live = new, lock_live([new.pk]).get(new.pk)
         return None if live is None else _notify_one(live, event_id, data)
 
 
@@ -83,6 +86,15 @@ def settle_timeout(lease: Lease) -> None:
 
 def lock_for(run: Run, notifications: Sequence[Notification]) -> dict[int, Run]:
     """Lock the run and all that its steps are to notify, before anything else of it is locked."""
+    pks = _addressees(run, notifications)
+    runs = lock_live(pks)
+    # One that has begun anew meanwhile is another row.
+    while pks - runs.keys() and (now := _addressees(run, notifications)) - pks:
+        pks, runs = now, lock_live(now)
+    return runs
+
+
+def _addressees(run: Run, notifications: Sequence[Notification]) -> set[int]:
     pks = {run.pk}
     for each in notifications:
         if each.run_id is None:
@@ -91,7 +103,7 @@ def lock_for(run: Run, notifications: Sequence[Notification]) -> dict[int, Run]:
         else:
             named = Run.objects.filter(account_id=run.account_id, live_id=each.run_id)
             pks.update(named.values_list("pk", flat=True))
-    return lock_live(pks)
+    return pks
 
 
 def send(run: Run, notifications: Sequence[Notification], runs: Mapping[int, Run]) -> None:

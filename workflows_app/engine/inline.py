@@ -6,6 +6,7 @@ from django.db import transaction
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import delivery, leases
+from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.database import connection
 from workflows_app.engine.keeping import keeper
 from workflows_app.engine.triggering import trigger_leased
@@ -33,6 +34,11 @@ def run_inline(account: Account, request: RunRequest) -> InlineRun:
         with keeper().keeping(lease):
             delivery.deliver(lease)
     run = Run.objects.only("run_id", "status", "result", "error").get(pk=started.run.pk)
+    # What begins anew returns nothing, and is another's to go on with.
+    while (
+        run.status == Run.Status.SUCCEEDED and run.result is None and (new := continuation_of(run))
+    ):
+        run = new
     if run.status == Run.Status.FAILED and run.error_info is not None:
         raise RunFailed(f"run {run.run_id} failed: {run.error_info['message']}", run.run_id)
     result = None if run.result is None else decode_json(run.result)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
+from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.database import settling
 from workflows_app.engine.journal import as_row, owe_reports
 from workflows_app.engine.leases import Lease
@@ -63,7 +64,12 @@ def start_children(parent: Run, children: Sequence[Child]) -> list[Started]:
 def await_end(child: Run) -> None:
     """Whoever ends the run sees from now on that it is waited for; unless it has ended just now."""
     lock(child.pk)
-    if not Run.objects.live().filter(pk=child.pk).exists() and owe_reports(child.pk, clock.now()):
+    if Run.objects.live().filter(pk=child.pk).exists():
+        return
+    if (new := continuation_of(child)) is not None:
+        Invocation.objects.filter(child=child).update(child=new)
+        await_end(new)
+    elif owe_reports(child.pk, clock.now()):
         get_dispatcher().ring()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from workflows_app.engine import clock
+from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.database import joining
 from workflows_app.engine.locks import lock
 from workflows_app.engine.ports import get_dispatcher
@@ -25,22 +26,24 @@ def find_run(account: Account, run_id: str) -> Run:
 
 def cancel(run: Run) -> None:
     """End the run. A step at work may still finish; its result is dropped. Raises RunEnded."""
-    if not _cancel(run.pk):
+    if not run.is_live or not _cancel(run):
         raise RunEnded(f"run {run.run_id} has ended already and cannot be cancelled")
 
 
 def cancel_all(runs: QuerySet[Run], limit: int | None = None) -> int:
     """Cancel those of the runs that are live, newest first; how many were."""
-    ids = list(
-        runs.filter(status=Run.Status.RUNNING).order_by("-id").values_list("pk", flat=True)[:limit]
-    )
-    return sum(_cancel(pk) for pk in ids)
+    live = runs.filter(status=Run.Status.RUNNING).order_by("-id").only("run_id")[:limit]
+    return sum(_cancel(run) for run in list(live))
 
 
-def _cancel(run_pk: int) -> bool:
+def _cancel(run: Run) -> bool:
+    """It, or what has gone on in its place since it was read."""
     with joining():
-        lock(run_pk)
-        return end(run_pk, Run.Status.CANCELED, clock.now())
+        lock(run.pk)
+        if end(run.pk, Run.Status.CANCELED, clock.now()):
+            return True
+        new = continuation_of(run)
+    return new is not None and _cancel(new)
 
 
 def finish(run: Run, result: str | None) -> bool:

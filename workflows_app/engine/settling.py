@@ -6,19 +6,20 @@ from datetime import datetime
 
 from django.db.models import Case, Value, When
 
-from workflows_app.engine import clock, events, waiting
+from workflows_app.engine import clock, continuing, events, waiting
 from workflows_app.engine.database import settling
 from workflows_app.engine.invoking import invoke
 from workflows_app.engine.journal import end_run, hold, owe_reports
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.ports import get_dispatcher, get_transport
 from workflows_app.engine.remote.canceling import keep_waits
-from workflows_app.errors import LeaseLost, LimitExceeded
+from workflows_app.errors import LeaseLost, LimitExceeded, PayloadTooLarge
 from workflows_app.models import DeadLetter, Event, Message, Run, Step, Waiter
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
     CallRequest,
     Canceled,
+    ContinuedAsNew,
     Failed,
     Finished,
     Suspended,
@@ -38,10 +39,26 @@ def settle_turn(lease: Lease, run: Run, outcome: TurnOutcome) -> None:
             end_run(lease, Run.Status.SUCCEEDED, result, clock.now())
         case Canceled():
             end_run(lease, Run.Status.CANCELED, None, clock.now())
+        case ContinuedAsNew() as continued:
+            _continue_as_new(lease, run, continued)
         case Failed(error=error):
             with settling():
                 hold(lease)
                 fail(run, error)
+
+
+def _continue_as_new(lease: Lease, run: Run, continued: ContinuedAsNew) -> None:
+    """End the run, and begin the one that goes on in its place."""
+    with settling():
+        hold(lease)
+        try:
+            continuing.check(continued)
+        except PayloadTooLarge as error:
+            fail(run, describe_error(error))
+            return
+        new = continuing.hand_over(run, continued)
+        end(run.pk, Run.Status.SUCCEEDED, clock.now())
+        continuing.begin(new)
 
 
 def _suspend(lease: Lease, run: Run, suspended: Suspended) -> None:

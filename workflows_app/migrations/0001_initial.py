@@ -412,7 +412,7 @@ class Migration(migrations.Migration):
                     "origin",
                     models.ForeignKey(
                         blank=True,
-                        help_text="The failed run that this one resumes or restarts.",
+                        help_text="The run that this one resumes, restarts or continues.",
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="successors",

@@ -104,7 +104,7 @@ class Run(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="successors",
-        help_text="The failed run that this one resumes or restarts.",
+        help_text="The run that this one resumes, restarts or continues.",
     )
     result = models.TextField(null=True, blank=True, help_text="JSON; null when there is none.")  # noqa: DJ001 - null is "no result", not ""
     error = models.TextField(null=True, blank=True, help_text="JSON: type, message, stack, step.")  # noqa: DJ001 - null is "no error"

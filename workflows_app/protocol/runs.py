@@ -239,4 +239,12 @@ class Canceled:
     """The function cancelled its own run."""
 
 
-TurnOutcome = Suspended | Finished | Failed | Canceled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuedAsNew:
+    """The function ended its run in order to have it begin anew, with this payload."""
+
+    payload: bytes
+    content_type: str
+
+
+TurnOutcome = Suspended | Finished | Failed | Canceled | ContinuedAsNew

@@ -19,6 +19,7 @@ from workflows_app.protocol.ids import check_event_id
 from workflows_app.protocol.runs import (
     CallRequest,
     Canceled,
+    ContinuedAsNew,
     EventWait,
     Failed,
     FailedAttempt,
@@ -414,6 +415,12 @@ def _outcome(outcome: TurnOutcome) -> Json:
             return {"type": "failed", "error": error}
         case Canceled():
             return {"type": "canceled"}
+        case ContinuedAsNew():
+            return {
+                "type": "continued as new",
+                "payload": _bytes(outcome.payload),
+                "contentType": outcome.content_type,
+            }
 
 
 def _read_outcome(wire: Json) -> TurnOutcome:
@@ -432,5 +439,9 @@ def _read_outcome(wire: Json) -> TurnOutcome:
             return Failed(error=_text(wire, "error"))
         case "canceled":
             return Canceled()
+        case "continued as new":
+            return ContinuedAsNew(
+                payload=_read_bytes(wire, "payload"), content_type=_text(wire, "contentType")
+            )
         case other:
             raise ValueError(f"unknown outcome {other!r}")

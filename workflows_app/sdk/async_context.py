@@ -318,6 +318,10 @@ class AsyncContext(BaseContext):
             self._traffic.leave()
         return await self._wait(scope, self._replay.now())
 
+    async def continue_as_new(self, payload: Any = None) -> NoReturn:
+        """Have the workflow begin anew with this payload; see `Context.continue_as_new`."""
+        await self._interrupt(self._new_beginning(self._enter("continue_as_new"), payload))
+
     async def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
         await self._interrupt(CancelRun())

@@ -14,8 +14,9 @@ from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
 from workflows_app.protocol.runs import CallRequest, RunInfo, StepRecord
+from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt
 from workflows_app.sdk.patches import Known, followed
-from workflows_app.sdk.payloads import decode_payload, encode_body
+from workflows_app.sdk.payloads import decode_payload, encode_body, encode_payload
 from workflows_app.sdk.replay import Recorder, Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions
@@ -121,6 +122,11 @@ class BaseContext:
                 "workflow function itself: return a value from the outer step and call the inner "
                 "one after it."
             )
+
+    def _new_beginning(self, scope: Scope, payload: Any) -> Interrupt:
+        """Not before all is asked for that the branch has recorded."""
+        unasked = self._replay.unasked(scope)
+        return Halt(unasked) if unasked else ContinueAsNew(*encode_payload(payload))
 
     def _answer_patched(
         self, change_id: str, known: Known, stood: Mapping[str, StepRecord]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from workflows_app.errors import NotSerializable, StepTimeout
 from workflows_app.protocol.codec import encode_json, round_trip
@@ -38,7 +38,7 @@ from workflows_app.sdk.events import (
     notify_result,
     webhook_of,
 )
-from workflows_app.sdk.interrupts import CancelRun, Halt, Suspend, ordinary_errors
+from workflows_app.sdk.interrupts import CancelRun, EndRun, Halt, Suspend, ordinary_errors
 from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
@@ -256,6 +256,13 @@ class Context(BaseContext):
         stood = self._record([known.mark], []) if known.mark else {}
         return self._answer_patched(change_id, known, stood)
 
+    def continue_as_new(self, payload: Any = None) -> NoReturn:
+        """End this run and have its workflow begin anew with this payload, under the same id and
+        with an empty journal. Does not return.
+        """
+        self._refuse_nesting("continue_as_new")
+        raise self._replay.stop(self._new_beginning(self._scope(), payload))
+
     def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
         raise self._replay.stop(CancelRun())
@@ -286,7 +293,7 @@ class Context(BaseContext):
         self, results: list[tuple[Any, BaseException | None]], scopes: list[Scope]
     ) -> list[Any]:
         errors = [error for _, error in results if error is not None]
-        for kind in (Halt, CancelRun, Exception):
+        for kind in (Halt, EndRun, Exception):
             for error in errors:
                 if isinstance(error, kind):
                     raise error

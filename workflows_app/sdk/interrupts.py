@@ -15,8 +15,21 @@ class Suspend(Interrupt):
     """The run has to wait. What it waits for stands in the turn."""
 
 
-class CancelRun(Interrupt):
+class EndRun(Interrupt):
+    """The function ends its own run without returning."""
+
+
+class CancelRun(EndRun):
     """The function asked for its own run to be cancelled."""
+
+
+class ContinueAsNew(EndRun):
+    """The function asked for its run to begin anew, with this payload."""
+
+    def __init__(self, payload: bytes, content_type: str) -> None:
+        super().__init__()
+        self.payload = payload
+        self.content_type = content_type
 
 
 class Halt(Interrupt):

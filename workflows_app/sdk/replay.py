@@ -347,10 +347,18 @@ class Replay:
                 continue
             position = self._scopes[path].position if path in self._scopes else 0
             if position < len(steps):
-                raise IncompatibleHistory(
-                    f'run {self.run.run_id} has recorded step "{steps[position].key}", but the '
-                    f"function ended without asking for it. {WHAT_TO_DO}"
-                )
+                raise self._never_asked(steps[position])
+
+    def unasked(self, scope: Scope) -> IncompatibleHistory | None:
+        """What is wrong if the function ends in this branch."""
+        left = scope.expected[scope.position :]
+        return self._never_asked(left[0]) if left else None
+
+    def _never_asked(self, step: StepRecord) -> IncompatibleHistory:
+        return IncompatibleHistory(
+            f'run {self.run.run_id} has recorded step "{step.key}", but the function ended without '
+            f"asking for it. {WHAT_TO_DO}"
+        )
 
     def _mismatch(self, recorded: StepRecord, key: str, kind: StepKind) -> IncompatibleHistory:
         return IncompatibleHistory(

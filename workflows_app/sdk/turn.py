@@ -20,6 +20,7 @@ from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
     Canceled,
+    ContinuedAsNew,
     Failed,
     Finished,
     History,
@@ -30,7 +31,7 @@ from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.base_context import Ports, current_scope, current_step
 from workflows_app.sdk.context import Context
-from workflows_app.sdk.interrupts import CancelRun, Halt, Interrupt, ordinary_errors
+from workflows_app.sdk.interrupts import CancelRun, ContinueAsNew, Halt, Interrupt, ordinary_errors
 from workflows_app.sdk.replay import Extent, Replay
 from workflows_app.sdk.steps import step_behind
 
@@ -103,6 +104,8 @@ def _interrupted(replay: Replay, ports: Ports, interrupt: Interrupt) -> TurnOutc
             raise interrupt.cause
         case CancelRun():
             return Canceled()
+        case ContinueAsNew(payload=payload, content_type=content_type):
+            return ContinuedAsNew(payload=payload, content_type=content_type)
         case _:
             if marks := replay.patches.decide_postponed():
                 ports.recorder.record(marks, [])

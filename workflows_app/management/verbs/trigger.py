@@ -6,6 +6,7 @@ import time
 
 from django.core.management import CommandError, CommandParser
 
+from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.run_moves import find_run
 from workflows_app.management import arguments
 from workflows_app.management.console import Console
@@ -65,6 +66,10 @@ def _wait(console: Console, run: Run) -> None:
     watch = RunWatch(run, lambda step: console.say(_step(step)))
     while not watch.look():
         time.sleep(LOOK)
+    if (new := continuation_of(run)) is not None:
+        console.say("it begins anew")
+        _wait(console, new)
+        return
     if run.status != Run.Status.SUCCEEDED:
         reason = (run.error_info or {}).get("message")
         raise CommandError(f"run {run.run_id} {run.status}" + (f": {reason}" if reason else ""))
