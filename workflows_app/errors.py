@@ -20,6 +20,7 @@
     ├── LeaseLost                   another worker owns the message now
     ├── IncompatibleHistory         the code no longer fits what the run has recorded
     ├── StepMisuse                  a step inside a step, outside a run, not awaited
+    ├── ClientError                 what clients raise, see client/errors.py
     └── for workflow authors
         ├── StepError               a step has used up its retries
         ├── StepTimeout
