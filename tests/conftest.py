@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from workflows_app.engine import clock as engine_clock
 from workflows_app.protocol.durations import parse_duration
@@ -56,6 +58,22 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         default.setdefault("TEST", {})["NAME"] = (
             tmp_path_factory.mktemp("database") / "test.sqlite3"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flushing_deletes() -> Iterator[None]:
+    """After a test with transactions, PostgreSQL's tables are emptied row by row: to truncate makes
+    the files of each anew, which takes longer than most tests. Constraints are deferred, so any
+    order of tables will do.
+    """
+
+    def deletions(self: Any, style: Any, tables: list[str], **_: bool) -> list[str]:
+        return [f"DELETE FROM {self.quote_name(table)}" for table in tables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        if engine_name() == "postgresql":
+            patch.setattr(type(connection.ops), "sql_flush", deletions)
+        yield
 
 
 class Clock:
