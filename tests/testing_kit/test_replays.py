@@ -127,3 +127,20 @@ def test_failures_and_crashes_come_as_ever(define: Define, flows: WorkflowTest):
 
     assert run.result == [1, 1]
     run.assert_step("one", attempts=2)
+
+
+def test_a_run_begins_anew_only_after_a_replay(define: Define, flows: WorkflowTest):
+    begun = itertools.count(1)
+
+    @define()
+    async def story(context: Any) -> int:
+        turns = next(begun)
+        if context.request_payload == "again":
+            return turns
+        await context.run("one", lambda: None)
+        return await context.continue_as_new("again")
+
+    first = flows.start(story, workflow_run_id="launch")
+
+    first.assert_steps("one")
+    assert flows.run("launch").result >= 3
