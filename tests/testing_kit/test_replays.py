@@ -133,7 +133,7 @@ def test_a_run_begins_anew_only_after_a_replay(define: Define, flows: WorkflowTe
     begun = itertools.count(1)
 
     @define()
-    async def story(context: Any) -> int:
+    async def story(context: Any) -> Any:
         turns = next(begun)
         if context.request_payload == "again":
             return turns
