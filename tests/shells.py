@@ -86,6 +86,9 @@ class Awaitable:
     async def cancel(self) -> None:
         self._context.cancel()
 
+    async def roll_back(self, reason: str = "") -> None:
+        self._context.roll_back(reason)
+
     async def parallel(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
         return self._context.parallel(*(partial(_finish_call, branch) for branch in branches))
 

@@ -23,6 +23,7 @@ from workflows_app.sdk.events import (
     WebhookResult,
 )
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
+from workflows_app.sdk.rollback import Undo
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "StepError",
     "StepTimeout",
     "TriggeredRun",
+    "Undo",
     "Webhook",
     "WebhookRequest",
     "WebhookResult",

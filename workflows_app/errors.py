@@ -26,6 +26,7 @@
         ├── StepTimeout
         ├── WorkflowNonRetryableError
         ├── WorkflowRetryAfterError
+        ├── RollbackFailed          a run asked to be rolled back, and not all could be undone
         └── RunFailed               an inline run has failed
 
 The class docstring is the default message. `code` is stable and meant for programs.
@@ -234,6 +235,12 @@ class WorkflowRetryAfterError(WorkflowsError):
     def __init__(self, message: str, retry_after: timedelta | str | float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RollbackFailed(WorkflowsError):
+    """The run asked to be rolled back, and not all of it could be undone."""
+
+    code = "rollback_failed"
 
 
 class RunFailed(WorkflowsError):

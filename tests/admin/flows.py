@@ -99,6 +99,21 @@ def secret(context: Context) -> bool:
     return True
 
 
+@workflow("admin-undo", retries=0)
+def undo(context: Context) -> None:
+    """Fails, is rolled back, and cannot be quite undone."""
+    context.options(rollback=lambda undo: None).run("reserve", same, "a table")
+    context.options(rollback=lambda undo: decline("the bank is closed")).run("charge", same, 7)
+    context.run("confirm", decline, "no such guest")
+
+
+@workflow("admin-undone", retries=0)
+def undone(context: Context) -> None:
+    """Fails, and is rolled back."""
+    context.options(rollback=lambda undo: None).run("reserve", same, "a table")
+    context.run("confirm", decline, "no such guest")
+
+
 @workflow("admin-wait")
 def wait(context: Context) -> Any:
     return context.wait_for_event("payment", "paid", timeout="1h").event_data

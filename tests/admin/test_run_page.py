@@ -446,3 +446,17 @@ def test_a_run_that_is_gone_leads_back_to_the_index(admin_client: Client):
     page = admin_client.get("/admin/workflows_app/run/404/change/", follow=True)
 
     assert messages(page) == [NO_SUCH_RUN]
+
+
+def test_what_was_undone_is_shown_as_steps_and_what_could_not_be_in_the_error(
+    admin_client: Client, db: None
+) -> None:
+    flows.undo.trigger(workflow_run_id="undo")
+    drain_here()
+
+    page = read(admin_client.get(url(run_called("undo"))))
+
+    said, _, steps = page.partition("Steps")
+    assert 'no such guest; not undone: step "charge": ConnectionError: the bank is closed' in said
+    for name in ("rollback", "undo charge", "undo reserve"):
+        assert name in steps

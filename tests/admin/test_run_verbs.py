@@ -6,6 +6,8 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from tests.admin import flows
+from tests.admin.conftest import run_called
 from tests.admin.pages import NO_SUCH_RUN, messages, read
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import DeadLetter, Message, Run, Step
@@ -84,6 +86,20 @@ def test_restarting_leads_to_a_successor_that_runs_all_steps_again(
     assert told(page) == ([sentence], f"/admin/workflows_app/run/{new.pk}/change/")
     assert not Step.objects.filter(run=new).exists()
     assert history() == [("admin", "card-5", sentence), ("admin", new.run_id, sentence)]
+
+
+def test_a_run_whose_steps_have_been_undone_is_not_resumed(admin_client: Client, db: None):
+    flows.undone.trigger(workflow_run_id="undone")
+    drain_here()
+    run = run_called("undone")
+
+    page = admin_client.post(url(run, "resume"), follow=True)
+
+    assert messages(page) == [
+        "Run undone was rolled back: what its steps had done has been undone, so there is nothing "
+        "to go on with; restart it, to run all steps again"
+    ]
+    assert DeadLetter.objects.filter(run=run).exists()
 
 
 def test_what_the_engine_refuses_is_told_and_leaves_no_trace(admin_client: Client, failed_run: Run):

@@ -78,6 +78,7 @@ def failed_runs() -> dict[str, str]:
 
 FAILS_ON_PURPOSE = {
     "Retries, delays and timeouts": {"charge-card": "StepError"},
+    "Undo what was done": {"holiday": "StepError"},
     "Running other workflows": {"pack": "WorkflowNonRetryableError"},
     "Being told of failures": {"import-products": "StepError"},
     "Values": {"careless": "StepError"},

@@ -201,6 +201,50 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_entries(
 # -- resume and restart
 
 
+def test_a_run_whose_steps_have_been_undone_is_not_resumed(
+    api: Api, registry: Register, shop: Shop, work: Work
+):
+    @registry("undone", retries=0)
+    def undone(context: Any) -> None:
+        context.options(rollback=lambda undo: None).run("unlock", shop.unlock)
+        context.run("sell", shop.sell)
+
+    get_workflow("undone").trigger(workflow_run_id="run")
+    work()
+    dlq_id = DeadLetter.objects.get().public_id
+
+    assert answer_of(api.post(f"/v2/workflows/dlq/resume/{dlq_id}")) == (
+        400,
+        {
+            "error": "run run was rolled back: what its steps had done has been undone, so there "
+            "is nothing to go on with; restart it, to run all steps again"
+        },
+    )
+    assert answer_of(api.post(f"/v2/workflows/dlq/restart/{dlq_id}"))[0] == 200
+
+
+def test_the_log_of_a_run_that_was_rolled_back_shows_each_undoing(
+    api: Api, registry: Register, shop: Shop, work: Work
+):
+    @registry("undone", retries=0)
+    def undone(context: Any) -> None:
+        context.options(rollback=lambda undo: None).run("unlock", shop.unlock)
+        context.run("sell", shop.sell)
+
+    get_workflow("undone").trigger(workflow_run_id="run")
+    work()
+    _, logs = answer_of(api.get("/v2/workflows/logs"))
+
+    (run,) = logs["runs"]
+    steps = [step for group in run["steps"][1:] for step in group["steps"]]
+    assert [(step["stepName"], step["state"]) for step in steps] == [
+        ("unlock", "STEP_SUCCESS"),
+        ("sell", "STEP_FAILED"),
+        ("rollback", "STEP_FAILED"),
+        ("undo unlock", "STEP_SUCCESS"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("verb", "steps", "result"),
     [

@@ -15,7 +15,7 @@ from django.test import Client
 
 from tests.conftest import Clock
 from tests.rest.conftest import Api, Register, Shop, answer_of
-from workflows_app import AsyncContext, Context, FlowControlSpec, get_workflow
+from workflows_app import AsyncContext, Context, FlowControlSpec, Undo, get_workflow
 from workflows_app.engine.addresses import serve_url
 from workflows_app.models import Account, Attempt, DeadLetter, Message, Run, Step
 from workflows_app.protocol.runs import History
@@ -225,6 +225,52 @@ def test_a_step_is_sensitive_over_http_too(delivered: Delivered):
 
     assert (run.result, journal()) == ("true", [("token", '"hunter2"')])
     assert list(Step.objects.values_list("sensitive", "input")) == [(True, None)]
+
+
+@pytest.mark.parametrize("shell", ["sync", "async"])
+def test_a_run_that_fails_over_http_is_undone_one_delivery_after_another(
+    delivered: Delivered, shell: str
+):
+    did: list[str] = []
+
+    def undo(undo: Undo) -> None:
+        did.append(f"undo {undo.step} {undo.result}")
+
+    async def undo_async(undo: Undo) -> None:
+        did.append(f"undo {undo.step} {undo.result}")
+
+    def order(context: Context) -> None:
+        did.append("function")
+        undoable = context.options(rollback=undo)
+        undoable.run("charge", int, 7)
+        undoable.run("ship", int, "no number")
+
+    async def order_async(context: AsyncContext) -> None:
+        did.append("function")
+        undoable = context.options(rollback=undo_async)
+        await undoable.run("charge", int, 7)
+        await undoable.run("ship", int, "no number")
+
+    run = delivered(order if shell == "sync" else order_async, retries=0)
+
+    assert (run.status, run.error_info and run.error_info["step"]) == (Run.Status.FAILED, "ship")
+    assert did == [
+        *("function", "function", "function", "undo ship None"),
+        *("function", "undo charge 7"),
+    ]
+    assert [key for key, _ in journal()] == ["charge", "ship", "@undo", "ship@undo", "charge@undo"]
+
+
+def test_a_run_is_rolled_back_on_request_over_http(delivered: Delivered):
+    undone: list[Any] = []
+
+    def order(context: Context) -> None:
+        context.options(rollback=lambda undo: undone.append(undo.result)).run("charge", int, 7)
+        context.roll_back("no stock")
+
+    run = delivered(order)
+
+    assert (run.status, undone) == (Run.Status.CANCELED, [7])
 
 
 def test_a_step_that_takes_too_long_is_told_from_a_delivery_that_does(delivered: Delivered):

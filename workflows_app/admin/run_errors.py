@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from workflows_app.admin.hiding import hidden_error
 from workflows_app.admin.values import ErrorShown, show_error
 from workflows_app.errors import StepError
 from workflows_app.models import Run, Step
-from workflows_app.protocol.redaction import redactor_of
+from workflows_app.protocol.redaction import Redactor, redactor_of
 
 
 def read_error(run: Run) -> ErrorShown | None:
@@ -20,4 +21,11 @@ def read_error(run: Run) -> ErrorShown | None:
         return error
     failed = Step.objects.filter(run=run, key=info.get("key"))
     own = show_error(hidden_error(failed.values_list("error", flat=True).first(), redactor))
-    return error if own is None else replace(own, step=error.step)
+    if own is None:
+        return error
+    return replace(own, step=error.step, message=f"{own.message}{_not_undone(info, redactor)}")
+
+
+def _not_undone(info: dict[str, Any], redactor: Redactor) -> str:
+    """What the error of a run that was rolled back adds to that of the step."""
+    return "" if redactor.hides_bodies else str(info.get("undo", ""))

@@ -14,7 +14,7 @@ from workflows_app.engine.flow_control import flow_control_of
 from workflows_app.engine.invoking import take_over
 from workflows_app.engine.ports import get_dispatcher, get_transport
 from workflows_app.engine.remote import resuming as remote_resuming
-from workflows_app.engine.resuming import steps_to_keep
+from workflows_app.engine.resuming import is_all_undone, steps_to_keep
 from workflows_app.engine.settling import owe_failure_callback
 from workflows_app.engine.successors import store, successor
 from workflows_app.engine.triggering import (
@@ -60,7 +60,8 @@ def find_dead_letter(account: Account, public_id: str) -> DeadLetter:
 def resume(letter: DeadLetter, overrides: Overrides = NOTHING) -> Run:
     """Start a run that goes on where this one failed: finished steps keep their results.
 
-    Raises InvalidInput, and DeadLetterNotFound when someone else was faster.
+    One that was being rolled back goes on with that, and is refused when nothing is left to undo.
+    Raises InvalidInput, Refused, and DeadLetterNotFound when someone else was faster.
     """
     return _succeed(letter, overrides, _go_on)
 
@@ -178,6 +179,11 @@ def _go_on(old: Run, new: Run, delay: timedelta) -> None:
 def _copy_finished_steps(old: Run, new: Run) -> None:
     """In their order. A sleep that was cut short by the failure keeps its end."""
     steps, error = list(Step.objects.filter(run=old).order_by("id")), old.error_info or {}
+    if is_all_undone(steps):
+        raise Refused(
+            f"run {old.run_id} was rolled back: what its steps had done has been undone, so there "
+            "is nothing to go on with; restart it, to run all steps again"
+        )
     kept = steps_to_keep(steps, error)
     take_over(old, new, steps, {step.key for step in kept})
     for step in kept:

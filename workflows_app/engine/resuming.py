@@ -1,7 +1,8 @@
 """What a resumed run keeps of the journal of the run that failed.
 
 That is all but the step which failed the run and what came because of it. Failures that the
-function handled are kept, as what it went on with rests on them.
+function handled are kept, as what it went on with rests on them. A run that was being rolled back
+goes on with that: it keeps all but the failures to undo something.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflows_app.models import Step
+from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.runs import UNDO
 
 
 def steps_to_keep(steps: Sequence[Step], error: Mapping[str, Any]) -> list[Step]:
     """Those of `steps`, oldest first, that a run which failed with `error` is resumed with."""
+    if _rollback_in(steps) is not None:
+        return [step for step in steps if step.error is None or not _undoes(step)]
     culprit = next((step for step in steps if step.key == error.get("key")), None)
     if culprit is None:
         return list(steps)
@@ -24,6 +29,23 @@ def steps_to_keep(steps: Sequence[Step], error: Mapping[str, Any]) -> list[Step]
         if step.kind == Step.Kind.PATCHED
         or (_came_before(step, culprit, opened) and not _failed_beside(step, culprit, steps))
     ]
+
+
+def is_all_undone(steps: Sequence[Step]) -> bool:
+    """Whether the run was rolled back, and nothing of that is left to be done."""
+    rollback = _rollback_in(steps)
+    if rollback is None:
+        return False
+    undone = {step.key for step in steps if step.error is None and _undoes(step)}
+    return all(f"{key}{UNDO}" in undone for key in decode_json(rollback.result or "[]"))
+
+
+def _rollback_in(steps: Sequence[Step]) -> Step | None:
+    return next((step for step in steps if step.key == UNDO), None)
+
+
+def _undoes(step: Step) -> bool:
+    return step.kind == Step.Kind.ROLLBACK and step.key != UNDO
 
 
 def waits_to_keep(

@@ -188,6 +188,8 @@ class Step(models.Model):
         WAIT = "wait"
         NOTIFY = "notify"
         INVOKE = "invoke"
+        ROLLBACK = "rollback"
+        """Says what is to be undone, or is the undoing of a step."""
         CREATE_WEBHOOK = "create webhook"
         WAIT_FOR_WEBHOOK = "wait for webhook"
         PATCHED = "patched"

@@ -13,6 +13,9 @@ from enum import StrEnum
 
 from workflows_app.protocol.delivery_options import DeliveryOptions
 
+UNDO = "@undo"
+"""Ends the key of the undoing of a step; alone it is the key of what says what is to be undone."""
+
 
 class StepKind(StrEnum):
     RUN = "run"
@@ -22,6 +25,7 @@ class StepKind(StrEnum):
     WAIT = "wait"
     NOTIFY = "notify"
     INVOKE = "invoke"
+    ROLLBACK = "rollback"
     CREATE_WEBHOOK = "create webhook"
     WAIT_FOR_WEBHOOK = "wait for webhook"
     PATCHED = "patched"

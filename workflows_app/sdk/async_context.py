@@ -41,6 +41,7 @@ from workflows_app.sdk.interrupts import CancelRun, Halt, Interrupt, Suspend, or
 from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
+from workflows_app.sdk.rollback import RollbackFunction
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
 from workflows_app.sdk.vendors import Api
@@ -115,7 +116,7 @@ class AsyncContext(BaseContext):
         super().__init__(replay, ports, options)
         self._traffic = traffic or Traffic()
 
-    def options(
+    def options(  # noqa: PLR0913 - one keyword per option
         self,
         *,
         retries: int | None = None,
@@ -123,6 +124,7 @@ class AsyncContext(BaseContext):
         backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
         sensitive: bool | None = None,
+        rollback: RollbackFunction | None = None,
     ) -> AsyncContext:
         """This context with another policy for the steps called on it; see `Context.options`."""
         changed = self._options.changed(
@@ -131,6 +133,7 @@ class AsyncContext(BaseContext):
             backoff=backoff,
             timeout=timeout,
             sensitive=sensitive,
+            rollback=rollback,
         )
         return AsyncContext(self._replay, self._ports, changed, self._traffic)
 
@@ -325,6 +328,10 @@ class AsyncContext(BaseContext):
     async def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
         await self._interrupt(CancelRun())
+
+    async def roll_back(self, reason: str = "") -> NoReturn:
+        """Undo the steps with a `rollback`, and end this run; see `Context.roll_back`."""
+        await self._interrupt(self._rolling_back(reason))
 
     # -- the shell
 

@@ -14,7 +14,7 @@ from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
 from workflows_app.protocol.runs import CallRequest, RunInfo, StepRecord
-from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt
+from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt, RollBack
 from workflows_app.sdk.patches import Known, followed
 from workflows_app.sdk.payloads import decode_payload, encode_body, encode_payload
 from workflows_app.sdk.replay import Recorder, Replay
@@ -113,6 +113,15 @@ class BaseContext:
         created = unix_milliseconds(self._info.created_at)
         run = f"{self._info.run_id}:{created}"
         return run if step is None else f"{run}:{step.key}"
+
+    def _rolling_back(self, reason: str) -> RollBack:
+        step = current_step.get()
+        if step is not None:
+            raise StepMisuse(
+                f'context.roll_back was called inside step "{step.name}". The workflow function '
+                "rolls back: return a value from the step, and decide by it."
+            )
+        return RollBack(reason)
 
     def _refuse_nesting(self, name: str) -> None:
         step = current_step.get()

@@ -42,6 +42,7 @@ from workflows_app.sdk.interrupts import CancelRun, EndRun, Halt, Suspend, ordin
 from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
+from workflows_app.sdk.rollback import RollbackFunction, refuse_async
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
 from workflows_app.sdk.vendors import Api
@@ -71,7 +72,7 @@ class Context(BaseContext):
         super().__init__(replay, ports, options)
         self._branches = branches or Branches(ports.thread_ends)
 
-    def options(
+    def options(  # noqa: PLR0913 - one keyword per option
         self,
         *,
         retries: int | None = None,
@@ -79,19 +80,23 @@ class Context(BaseContext):
         backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
         sensitive: bool | None = None,
+        rollback: RollbackFunction | None = None,
     ) -> Context:
         """This context with another policy for the steps called on it.
 
         `retry_delay` is a duration, which `backoff` lets grow from retry to retry, or an expression
         in milliseconds over `retried`; `timeout` holds per attempt. What a `sensitive` step is
-        called with is not stored, and what it returns, or raises, is never shown.
+        called with is not stored, and what it returns, or raises, is never shown. `rollback` is
+        called with an `Undo` of the step when the run fails, or rolls back.
         """
+        refuse_async(rollback)
         changed = self._options.changed(
             retries=retries,
             retry_delay=retry_delay,
             backoff=backoff,
             timeout=timeout,
             sensitive=sensitive,
+            rollback=rollback,
         )
         return Context(self._replay, self._ports, changed, self._branches)
 
@@ -266,6 +271,13 @@ class Context(BaseContext):
     def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
         raise self._replay.stop(CancelRun())
+
+    def roll_back(self, reason: str = "") -> NoReturn:
+        """Undo the steps with a `rollback`, the latest first; then end this run as cancelled.
+
+        Does not return. When a step cannot be undone, the others are, and the run fails.
+        """
+        raise self._replay.stop(self._rolling_back(reason))
 
     def parallel(self, *branches: Callable[[], T]) -> list[T]:
         """Run each function in a thread of its own and return their results in order.

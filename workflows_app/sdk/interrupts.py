@@ -23,6 +23,14 @@ class CancelRun(EndRun):
     """The function asked for its own run to be cancelled."""
 
 
+class RollBack(CancelRun):
+    """The same, once what the run has done has been undone."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class ContinueAsNew(EndRun):
     """The function asked for its run to begin anew, with this payload."""
 

@@ -33,6 +33,7 @@ from workflows_app.protocol.runs import (
 )
 from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend
 from workflows_app.sdk.patches import Known, Patches
+from workflows_app.sdk.sagas import Saga
 from workflows_app.sdk.scopes import Scope, check_name
 from workflows_app.sdk.steps import Ask, StepOptions, delay_before_retry, step_behind
 
@@ -94,6 +95,7 @@ class Replay:
         self._scopes: dict[str, Scope] = {}
         self.patches = Patches(marks, self._by_branch, self._scopes, history.failures, now)
         self.root = self._scope(None, "")
+        self.saga = Saga()
         self.calls: list[CallRequest] = []
         self.invocations: list[InvocationRequest] = []
         self.waits: list[EventWait] = []
@@ -142,13 +144,19 @@ class Replay:
         check_name(name)
         options.check(name, kind)
         key = scope.next_key(name)
+        recorded = self._next_recorded(scope, key, kind)
+        if options.rollback is not None:
+            self.saga.asked(key, name, kind, options, recorded)
+        return key, recorded
+
+    def _next_recorded(self, scope: Scope, key: str, kind: StepKind) -> StepRecord | None:
         if scope.position >= len(scope.expected):
-            return key, None
+            return None
         recorded = scope.expected[scope.position]
         if recorded.key != key or recorded.kind != kind:
             raise self.stop(Halt(self._mismatch(recorded, key, kind)))
         scope.position += 1
-        return key, recorded
+        return recorded
 
     def ask_patched(self, scope: Scope, change_id: str) -> Known | None:
         """See `Patches.ask`."""
@@ -177,6 +185,8 @@ class Replay:
     ) -> Ask | datetime:
         """The step to execute, or the time at which its next attempt falls due."""
         failures = self._failures.get(key, NO_FAILURES)
+        if failures.count:
+            self.saga.started(key, self.now())
         if failures.retry_at is not None and failures.retry_at > self.now():
             return failures.retry_at
         if self._extent is Extent.RECORDED:
@@ -184,6 +194,7 @@ class Replay:
         if self._extent is Extent.ONE_BATCH and (scope.executed or scope.executed_below):
             return self.now()
         scope.count_execution()
+        self.saga.started(key, self.now())
         return Ask(
             key=key,
             name=name,
@@ -257,7 +268,7 @@ class Replay:
         result: str | None = None,
         error: str | None = None,
     ) -> StepRecord:
-        return StepRecord(
+        record = StepRecord(
             key=ask.key,
             name=ask.name,
             kind=ask.kind,
@@ -270,6 +281,8 @@ class Replay:
             ended_at=self.now(),
             sensitive=ask.sensitive,
         )
+        self.saga.ended(record)
+        return record
 
     def sleep_record(
         self, scope: Scope, key: str, name: str, until: datetime, given: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from workflows_app.errors import StepMisuse
-from workflows_app.protocol.runs import StepRecord
+from workflows_app.protocol.runs import UNDO, StepRecord
 from workflows_app.protocol.texts import check_storable
 
 MAX_NAME = 255
@@ -74,5 +74,9 @@ def check_name(name: str) -> None:
     if _ENDS_LIKE_A_BRANCH.search(name):
         raise StepMisuse(
             f'a step\'s name must not end like "@2", as {name!r} does: that marks branches'
+        )
+    if name.endswith(UNDO):
+        raise StepMisuse(
+            f'a step\'s name must not end in "{UNDO}", as {name!r} does: that marks what is undone'
         )
     check_storable("a step's name", name)

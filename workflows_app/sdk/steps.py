@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from workflows_app.protocol.durations import author_duration, parse_duration
 from workflows_app.protocol.runs import StepKind
 from workflows_app.sdk.delays import Backoff, RetryDelay
 from workflows_app.sdk.delays import retry_delay as read_delay
+from workflows_app.sdk.rollback import RollbackFunction, check_rollback
 
 _SHOWN_INPUT = 10_000
 """Characters of an input that are stored."""
@@ -33,8 +35,9 @@ class StepOptions:
     retry_delay: RetryDelay | None = None
     timeout: timedelta | None = None
     sensitive: bool | None = None
+    rollback: RollbackFunction | None = None
 
-    def changed(
+    def changed(  # noqa: PLR0913 - one keyword per option
         self,
         *,
         retries: int | None = None,
@@ -42,14 +45,17 @@ class StepOptions:
         backoff: Backoff | None = None,
         timeout: timedelta | str | None = None,
         sensitive: bool | None = None,
+        rollback: RollbackFunction | None = None,
     ) -> StepOptions:
-        """These, changed where a value is given. Raises InvalidInput."""
+        """These, changed where a value is given. Raises InvalidInput, StepMisuse."""
+        check_rollback(rollback)
         return replace(
             self,
             retries=self.retries if retries is None else retries,
             retry_delay=read_delay(self.retry_delay, retry_delay, backoff),
             timeout=self.timeout if timeout is None else author_duration(timeout),
             sensitive=self.sensitive if sensitive is None else sensitive,
+            rollback=self.rollback if rollback is None else rollback,
         )
 
     def check(self, name: str, kind: StepKind) -> None:
@@ -59,6 +65,17 @@ class StepOptions:
                 f'step "{name}" is a {kind}, and sensitive=True hides what a function returned: '
                 "call it on a context without; what a whole run receives and sends is hidden by "
                 'trigger(..., redact="body")'
+            )
+        if self.rollback is not None and kind not in _CALLS_A_FUNCTION:
+            raise StepMisuse(
+                f'step "{name}" is a {kind}, which leaves nothing that a rollback function could '
+                "undo: give rollback to context.run or context.atomic, and call this step on a "
+                "context without"
+            )
+        if kind is StepKind.ATOMIC and inspect.iscoroutinefunction(self.rollback):
+            raise StepMisuse(
+                f'step "{name}" is atomic, and so is its undoing: its rollback function is a plain '
+                "one, because a transaction of Django lives in one thread; write it without async"
             )
 
 

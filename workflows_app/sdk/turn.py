@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from asgiref.sync import AsyncToSync
 
@@ -22,9 +24,12 @@ from workflows_app.protocol.runs import (
     Canceled,
     ContinuedAsNew,
     Failed,
+    FailedAttempt,
     Finished,
     History,
     RunInfo,
+    StepRecord,
+    Suspended,
     TurnOutcome,
 )
 from workflows_app.sdk.async_context import AsyncContext
@@ -33,7 +38,16 @@ from workflows_app.sdk.base_context import Ports, current_scope, current_step
 from workflows_app.sdk.context import Context
 from workflows_app.sdk.interrupts import CancelRun, ContinueAsNew, Halt, Interrupt, ordinary_errors
 from workflows_app.sdk.replay import Extent, Replay
+from workflows_app.sdk.sagas import (
+    Rollback,
+    UndoStep,
+    how_it_ended,
+    parted,
+    rollback_after,
+    what_remains,
+)
 from workflows_app.sdk.steps import step_behind
+from workflows_app.sdk.undoing import undo, undo_in_a_loop
 
 _FINAL = (
     StepError,
@@ -59,8 +73,30 @@ def run_turn(  # noqa: PLR0913 - a turn's surroundings
 
     Raises what `ports.recorder` raises: LeaseLost, or the database's errors.
     """
-    replay = Replay(run, history, now, max_result_bytes, extent)
-    started_at = now()
+    forward, rollback = parted(history)
+    replay = Replay(run, forward, now, max_result_bytes, _extent_of(extent, rollback))
+    if rollback is None or extent is Extent.RECORDED:
+        outcome = _go_on(workflow, replay, ports)
+        rollback = rollback_after(replay.saga, outcome, replay.stopped)
+        if rollback is None or extent is Extent.RECORDED:
+            return outcome
+        ports.recorder.record([rollback.record(now())], [])
+        if extent is Extent.ONE_BATCH:
+            # Whoever stores the entry does so after this delivery: nothing may be undone before.
+            return Suspended(wake_at=now())
+    elif (misfit := _ask_again(workflow, replay, ports)) is not None:
+        return misfit
+    undoing = Replay(run, History(failures=history.failures), now, max_result_bytes, extent)
+    return _undo(workflow, undoing, ports, what_remains(rollback, replay.saga), rollback)
+
+
+def _extent_of(extent: Extent, rollback: Rollback | None) -> Extent:
+    """A run that is being rolled back does nothing new."""
+    return extent if rollback is None else Extent.RECORDED
+
+
+def _go_on(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
+    started_at = replay.now()
     try:
         value = _call(workflow, replay, ports)
         replay.check_not_swallowed()
@@ -72,6 +108,45 @@ def run_turn(  # noqa: PLR0913 - a turn's surroundings
         return Failed(error=_describe(error))
     except Exception as error:  # noqa: BLE001 - the function may raise anything
         return _function_failed(replay, ports, error, started_at)
+
+
+def _ask_again(workflow: Workflow, replay: Replay, ports: Ports) -> Failed | None:
+    """Have the function ask for what it has recorded, to learn its rollback functions.
+
+    How it ends was decided before, except where the code no longer fits.
+    """
+    with suppress(Exception, Interrupt):
+        _call(workflow, replay, replace(ports, recorder=_Deaf()))
+    match replay.stopped:
+        case Halt(cause=IncompatibleHistory() as error):
+            return Failed(error=_describe(error))
+    return None
+
+
+class _Deaf:
+    """A `Recorder` of what nobody is to know."""
+
+    def record(
+        self, steps: list[StepRecord], attempts: list[FailedAttempt]
+    ) -> dict[str, StepRecord]:
+        return {}
+
+    def atomic(self, execute: Callable[[], StepRecord]) -> NoReturn:
+        raise AssertionError("no step is executed")
+
+
+def _undo(
+    workflow: Workflow,
+    replay: Replay,
+    ports: Ports,
+    steps: list[UndoStep],
+    rollback: Rollback,
+) -> TurnOutcome:
+    try:
+        failed = (undo_in_a_loop if workflow.is_async else undo)(steps, replay, ports)
+    except Interrupt as interrupt:
+        return _interrupted(replay, ports, interrupt)
+    return how_it_ended(rollback, failed)
 
 
 def _call(workflow: Workflow, replay: Replay, ports: Ports) -> Any:
