@@ -141,6 +141,7 @@ def test_a_delayed_run_waits_for_its_start(define: Define, flows: WorkflowTest):
 
     run = flows.start(story, delay="10m")
     assert [wait.kind for wait in run.waits] == ["start"]
+    assert "waits for its start until" in repr(run)
 
     flows.advance("10m")
     assert run.result == "begun"

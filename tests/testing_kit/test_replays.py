@@ -140,7 +140,16 @@ def test_a_run_begins_anew_only_after_a_replay(define: Define, flows: WorkflowTe
         await context.run("one", lambda: None)
         return await context.continue_as_new("again")
 
-    first = flows.start(story, workflow_run_id="launch")
+    assert flows.start(story).result >= 3
 
-    first.assert_steps("one")
-    assert flows.run("launch").result >= 3
+
+def test_a_run_that_fails_by_a_step_fails_as_ever(define: Define, flows: WorkflowTest):
+    @define(retries=0)
+    async def story(context: Any) -> None:
+        await context.run("one", lambda: 1)
+        await context.run("two", lambda: 1 / 0)
+
+    run = flows.start(story)
+
+    assert run.status == "failed"
+    run.assert_step("two", error=ZeroDivisionError)

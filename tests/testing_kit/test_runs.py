@@ -81,7 +81,7 @@ def test_other_steps_than_expected_are_told(finished: RunUnderTest, names: list[
             {"result": None},
             'step "ship" has not returned None: it failed by ZeroDivisionError: division by zero',
         ),
-        ("price", {"attempts": 2}, 'step "price" took 1 attempts, not 2'),
+        ("price", {"attempts": 2}, 'step "price" ended at attempt 1, not 2'),
         (
             "price",
             {"error": ValueError},

@@ -12,11 +12,12 @@ from workflows_app.protocol.runs import FailedAttempt, StepKind, StepRecord
 from workflows_app.sdk.replay import Recorder
 from workflows_app.testing.steps import StepName
 
-_STORED_BY_THE_TURN = (
-    StepKind.RUN,
-    StepKind.ATOMIC,
-    StepKind.SLEEP,
-    StepKind.CREATE_WEBHOOK,
+_STORED_BY_THE_SERVER = (
+    StepKind.CALL,
+    StepKind.INVOKE,
+    StepKind.NOTIFY,
+    StepKind.WAIT,
+    StepKind.WAIT_FOR_WEBHOOK,
 )
 
 
@@ -57,10 +58,8 @@ class Crashes:
             self._strike_at(moment, workflow, step)
 
     def strike_at_replay(self, workflow: str, steps: Iterable[StepRecord]) -> None:
-        """The same after steps whose results the server stores itself: calls, waits and the
-        like.
-        """
-        others = (step for step in steps if step.kind not in _STORED_BY_THE_TURN)
+        """The same after steps whose results the server stores between turns."""
+        others = (step for step in steps if step.kind in _STORED_BY_THE_SERVER)
         self.strike(Moment.AFTER_STORING, workflow, others)
 
     def unused(self) -> list[str]:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from workflows_app.conf import get_settings
-from workflows_app.engine import clock, delivery, leases, ports
+from workflows_app.engine import clock, delivery, leases, ports, run_moves
 from workflows_app.errors import Refused, RunNotFound
 from workflows_app.models import Account, Run
 from workflows_app.protocol.durations import author_duration, parse_moment
@@ -86,6 +86,14 @@ class WorkflowTest(Scripting):
         if workflow is not None:
             runs = runs.filter(workflow=name_of(workflow))
         return [RunUnderTest(pk) for pk in runs.values_list("pk", flat=True)]
+
+    def cancel(self, run: RunUnderTest) -> None:
+        """Cancel a run, as someone does from outside, and work on what that wakes. Raises
+        RunEnded.
+        """
+        self._check_open()
+        run_moves.cancel(run.row)
+        self.work()
 
     # -- work and time
 

@@ -97,13 +97,19 @@ def _step_of(lease: Lease | None) -> str | None:
 
 
 def _sentence(step: str | None, lease: Lease | None, request: Outgoing) -> str:
-    if step is None:
-        asked, target = f"{request.method} {request.url} was asked for", request.url
-    else:
-        of = "" if lease is None or lease.owner is None else f' of workflow "{lease.run.workflow}"'
-        asked = f'step "{step}"{of} asked for {request.method} {request.url}'
-        target = step
+    asked, answer = _asked(step, lease, request)
     return (
         f"{asked}, and nothing answers it here, as a test does not reach the network: say before "
-        f'what comes back, by answer_call("{target}", status=200, body=…)'
+        f"what comes back, by {answer}"
     )
+
+
+def _asked(step: str | None, lease: Lease | None, request: Outgoing) -> tuple[str, str]:
+    """What was asked for, and what would have answered it."""
+    if lease is not None and lease.kind == Message.Kind.DELIVERY:
+        return f"a run of {request.url} was started", 'answer_invoke("<step>", body=…)'
+    if step is None or lease is None:
+        asked = f"{request.method} {request.url} was asked for"
+        return asked, f'answer_call("{request.url}", status=200, body=…)'
+    asked = f'step "{step}" of workflow "{lease.run.workflow}" asked for {request.method}'
+    return f"{asked} {request.url}", f'answer_call("{step}", status=200, body=…)'

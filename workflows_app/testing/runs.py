@@ -189,7 +189,7 @@ class RunUnderTest:
         if result is not NOT_GIVEN and (step.error is not None or step.result != result):
             raise AssertionError(f'step "{name}" has not returned {result!r}: {_outcome(step)}')
         if attempts is not None and step.attempts != attempts:
-            raise AssertionError(f'step "{name}" took {step.attempts} attempts, not {attempts}')
+            raise AssertionError(f'step "{name}" ended at attempt {step.attempts}, not {attempts}')
         wanted = error.__name__ if isinstance(error, type) else error
         if wanted is not None and (step.error is None or step.error.type != wanted):
             raise AssertionError(f'step "{name}" has not failed by {wanted}: {_outcome(step)}')

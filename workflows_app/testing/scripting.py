@@ -7,6 +7,7 @@ from typing import Any
 
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.testing.crashes import Moment
+from workflows_app.testing.invocations import BadEnd
 from workflows_app.testing.requests import Failure, SentRequest, answer_of, failure_of
 from workflows_app.testing.steps import NOT_GIVEN, StepName, stand_in_of
 from workflows_app.testing.transport import ScriptedTransport
@@ -82,6 +83,16 @@ class Scripting:
     def fail_call(self, target: str, kind: Failure = "unreachable") -> None:
         """As `answer_call`, with no answer: it comes too late, or nobody is there."""
         self._transport.requests.answer(target, failure_of(kind))
+
+    def answer_invoke(self, step: str, body: Any = None) -> None:
+        """Have a `context.invoke` of this name return at once, with what the other run would have
+        returned. None is started. Several answers are given as by `answer_call`.
+        """
+        self._transport.invocations.end(step, body)
+
+    def fail_invoke(self, step: str, how: BadEnd = "failed") -> None:
+        """As `answer_invoke`, for a run that fails or is cancelled."""
+        self._transport.invocations.end_badly(step, how)
 
     @property
     def sent(self) -> list[SentRequest]:

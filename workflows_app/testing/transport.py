@@ -15,6 +15,7 @@ from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.replay import Extent
 from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, Moment, ProcessDied
 from workflows_app.testing.endpoint import deliver_here
+from workflows_app.testing.invocations import InvocationScripts
 from workflows_app.testing.replays import replayed
 from workflows_app.testing.requests import RequestScripts
 from workflows_app.testing.steps import StepScripts
@@ -29,6 +30,7 @@ class ScriptedTransport(WorkflowTransport):
         self.steps = StepScripts()
         self.crashes = Crashes()
         self.requests = RequestScripts()
+        self.invocations = InvocationScripts()
         self._extent = Extent.TO_THE_NEXT_WAIT
         self.delivering: Lease | None = None
         """The message that is being delivered, which knows more than its request says."""
@@ -39,7 +41,7 @@ class ScriptedTransport(WorkflowTransport):
     def take_turn(self, turn: Turn) -> TurnOutcome:
         try:
             self.crashes.strike_at_replay(turn.run.workflow, turn.history.steps)
-            return super().take_turn(turn)
+            return self.invocations.settle(turn, super().take_turn(turn))
         except Died as died:
             raise ProcessDied(str(died)) from None
 
