@@ -12,6 +12,7 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import clock, delivery, leases, ports, run_moves
 from workflows_app.errors import Refused, RunNotFound
 from workflows_app.models import Account, Run
+from workflows_app.models.runs import RunQuerySet
 from workflows_app.protocol.durations import author_duration, parse_moment
 from workflows_app.sdk import authoring
 from workflows_app.sdk.authoring import Workflow
@@ -74,18 +75,17 @@ class WorkflowTest(Scripting):
 
     def run(self, workflow_run_id: str) -> RunUnderTest:
         """The newest run of this id, whoever has started it. Raises RunNotFound."""
-        runs = self._runs().filter(run_id=workflow_run_id)
-        found = runs.newest_first().values_list("pk", flat=True).first()
+        found = self._runs().filter(run_id=workflow_run_id).newest_first().first()
         if found is None:
             raise RunNotFound(f'there is no run with the id "{workflow_run_id}"')
-        return RunUnderTest(found)
+        return RunUnderTest.of(found)
 
     def runs(self, workflow: Workflow | str | None = None) -> list[RunUnderTest]:
         """All runs, or those of one workflow, in the order in which they were started."""
         runs = self._runs().order_by("pk")
         if workflow is not None:
             runs = runs.filter(workflow=name_of(workflow))
-        return [RunUnderTest(pk) for pk in runs.values_list("pk", flat=True)]
+        return list(dict.fromkeys(map(RunUnderTest.of, runs)))
 
     def cancel(self, run: RunUnderTest) -> None:
         """Cancel a run, as someone does from outside, and work on what that wakes. Raises
@@ -217,5 +217,5 @@ class WorkflowTest(Scripting):
             raise Refused('runs are worked on inside the block: "with WorkflowTest() as flows:"')
 
     @staticmethod
-    def _runs() -> Any:
+    def _runs() -> RunQuerySet:
         return Run.objects.of(Account.objects.default())

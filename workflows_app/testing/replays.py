@@ -6,14 +6,7 @@ from workflows_app.engine import clock
 from workflows_app.engine.ports import Turn
 from workflows_app.errors import IncompatibleHistory
 from workflows_app.protocol.codec import decode_json
-from workflows_app.protocol.runs import (
-    Canceled,
-    ContinuedAsNew,
-    Failed,
-    Finished,
-    Suspended,
-    TurnOutcome,
-)
+from workflows_app.protocol.runs import Failed, Suspended, TurnOutcome
 from workflows_app.sdk.replay import WHAT_TO_DO
 from workflows_app.testing.verdicts import NotDeterministic
 
@@ -26,9 +19,9 @@ def replayed(turn: Turn, outcome: TurnOutcome) -> TurnOutcome:
     """
     if isinstance(outcome, Failed):
         _check_deterministic(turn.run.workflow, outcome.error)
-    if isinstance(outcome, Finished | Canceled | ContinuedAsNew) and _has_recorded(turn):
-        return Suspended(wake_at=clock.now())
-    return outcome
+    if isinstance(outcome, Suspended | Failed) or not _has_recorded(turn):
+        return outcome
+    return Suspended(wake_at=clock.now())
 
 
 def _has_recorded(turn: Turn) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from workflows_app.engine.continuing import continuation_of
 from workflows_app.errors import NotFound
-from workflows_app.models import Attempt, Invocation, Run, Step
+from workflows_app.models import Attempt, Run, Step
 from workflows_app.protocol.codec import decode_json
 from workflows_app.sdk.events import Webhook, webhook_of
 from workflows_app.testing.steps import NOT_GIVEN
@@ -53,24 +54,33 @@ class FailedAttempt:
 
 
 class RunUnderTest:
-    """What `flows.start` returns."""
+    """What `flows.start` returns. A run that begins anew is looked at as it is now."""
 
     def __init__(self, pk: int) -> None:
-        self._pk = pk
+        self._first = pk
+
+    @classmethod
+    def of(cls, run: Run) -> RunUnderTest:
+        while run.origin is not None and run.origin.run_id == run.run_id:
+            run = run.origin
+        return cls(run.pk)
 
     def __repr__(self) -> str:
         return f"<RunUnderTest: {self._tell()}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, RunUnderTest) and other._pk == self._pk
+        return isinstance(other, RunUnderTest) and other._first == self._first
 
     def __hash__(self) -> int:
-        return hash(self._pk)
+        return hash(self._first)
 
     @property
     def row(self) -> Run:
         """The model instance."""
-        return Run.objects.get(pk=self._pk)
+        run = Run.objects.get(pk=self._first)
+        while (new := continuation_of(run)) is not None:
+            run = new
+        return run
 
     @property
     def workflow_run_id(self) -> str:
@@ -103,11 +113,11 @@ class RunUnderTest:
     @property
     def steps(self) -> list[RecordedStep]:
         """In the order in which they were recorded; a sleep is recorded when it begins."""
-        return [_step(row) for row in Step.objects.filter(run=self._pk).order_by("pk")]
+        return [_step(row) for row in self.row.steps.order_by("pk")]
 
     @property
     def failed_attempts(self) -> list[FailedAttempt]:
-        failed = Attempt.objects.filter(run=self._pk, outcome=Attempt.Outcome.FAILED)
+        failed = self.row.attempts.filter(outcome=Attempt.Outcome.FAILED)
         return [
             FailedAttempt(
                 step=attempt.key,
@@ -139,9 +149,9 @@ class RunUnderTest:
 
     def invoked(self, step: str) -> RunUnderTest:
         """The run that a `context.invoke` of this name has started. Raises NotFound."""
-        for invocation in Invocation.objects.filter(parent=self._pk).order_by("pk"):
+        for invocation in self.row.invocations.select_related("child").order_by("pk"):
             if step in (invocation.key, decode_json(invocation.step)["stepName"]):
-                return RunUnderTest(invocation.child_id)
+                return RunUnderTest.of(invocation.child)
         raise NotFound(f'no step "{step}" has started a run: {self._tell()}')
 
     def webhook(self, step: str | None = None) -> Webhook:
