@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Clock
 from workflows_app.client import FlowControlSpec, NotOnServer, RunFilter, RunState, Trigger
-from workflows_app.errors import InvalidInput, InvalidRunId
+from workflows_app.errors import InvalidExpression, InvalidInput, InvalidRunId
 from workflows_app.models import Run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("workflows")]
@@ -89,6 +89,13 @@ def test_all_that_is_said_of_a_run_arrives(client: Any, clock: Clock):
     assert run.messages.get().due_at == clock.now + timedelta(hours=1)
 
 
+@pytest.mark.parametrize("delay", ["1m", timedelta(minutes=1), "60000"], ids=str)
+def test_a_retry_delay_is_a_duration_or_an_expression(client: Any, delay: Any):
+    client.trigger("hello", retry_delay=delay)
+
+    assert Run.objects.get().retry_delay == "60000"
+
+
 def test_a_run_starts_no_sooner_than_it_is_told(client: Any, clock: Clock):
     client.trigger("hello", not_before=clock.now + timedelta(seconds=59.5))
 
@@ -128,6 +135,8 @@ def test_what_is_misspelled_is_refused_before_anything_is_sent(client: Any):
         client.trigger("hello", labels="a,b")
     with pytest.raises(InvalidRunId):
         client.trigger("hello", workflow_run_id="a/b")
+    with pytest.raises(InvalidExpression):
+        client.trigger("hello", retry_delay="1000 *")
 
     assert not Run.objects.exists()
 

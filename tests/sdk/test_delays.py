@@ -12,8 +12,8 @@ from tests.sdk.rehearsal import Rehearsal, assert_failed
 from workflows_app import workflow
 from workflows_app.errors import InvalidDuration, InvalidExpression, InvalidInput
 from workflows_app.protocol.backoff import RetryPolicy
+from workflows_app.protocol.delays import delay_expression
 from workflows_app.sdk.authoring import Workflow
-from workflows_app.sdk.delays import delay_expression
 
 
 def delays(**said: Any) -> list[timedelta | None]:

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from workflows_app.client.filters import Moment
 from workflows_app.errors import InvalidInput
+from workflows_app.protocol.delays import delay_expression
 from workflows_app.protocol.durations import author_duration, format_duration, parse_moment
 from workflows_app.protocol.exchange import check_headers
 from workflows_app.protocol.header_values import parse_redaction
@@ -23,8 +24,8 @@ class SuccessorOptions(TypedDict, total=False):
     """What a resumed or restarted run is to do differently."""
 
     retries: int | None
-    retry_delay: str | None
-    """Milliseconds, as arithmetic over `retried`."""
+    retry_delay: Duration | None
+    """Or milliseconds, as arithmetic over `retried`."""
     delay: Duration | None
     labels: str | Sequence[str]
     flow_control: FlowControlSpec | None
@@ -132,7 +133,7 @@ _WRITERS: dict[str, Any] = {
     "not_before": _not_before,
     "timeout": lambda length: _duration("Upstash-Timeout", length),
     "retries": _retries,
-    "retry_delay": lambda expression: {"Upstash-Retry-Delay": expression},
+    "retry_delay": lambda delay: {"Upstash-Retry-Delay": delay_expression(delay)},
     "labels": _labels,
     "flow_control": _flow_control,
     "failure_url": lambda url: {"Upstash-Failure-Callback": url},

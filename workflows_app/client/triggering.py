@@ -38,7 +38,7 @@ class Trigger:
     not_before: Moment | None = None
     labels: str | Sequence[str] = ()
     retries: int | None = None
-    retry_delay: str | None = None
+    retry_delay: Duration | None = None
     timeout: Duration | None = None
     flow_control: FlowControlSpec | None = None
     failure_url: str | None = None

@@ -19,11 +19,11 @@ from asgiref.sync import sync_to_async
 
 from workflows_app.errors import NotSerializable, StepError, StepMisuse, StepTimeout
 from workflows_app.protocol.codec import encode_json, round_trip
+from workflows_app.protocol.delays import Backoff
 from workflows_app.protocol.durations import format_duration, parse_moment
 from workflows_app.protocol.runs import FailedAttempt, FlowControlSpec, StepKind, StepRecord
 from workflows_app.sdk.base_context import BaseContext, Ports, current_step, sleep_until
 from workflows_app.sdk.branches import MAX_THREADS, call_in_thread
-from workflows_app.sdk.delays import Backoff
 from workflows_app.sdk.events import (
     DEFAULT_TIMEOUT,
     EventResult,

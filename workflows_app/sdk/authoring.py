@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from workflows_app.errors import InvalidInput, UnknownWorkflow
+from workflows_app.protocol.delays import Backoff, delay_expression
 from workflows_app.protocol.durations import author_duration, parse_moment
 from workflows_app.protocol.header_values import parse_redaction
 from workflows_app.protocol.ids import check_run_id
@@ -16,7 +17,6 @@ from workflows_app.protocol.runs import FlowControlSpec, InlineRun, RunRequest, 
 from workflows_app.protocol.texts import check_storable
 from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.context import Context
-from workflows_app.sdk.delays import Backoff, delay_expression
 from workflows_app.sdk.events import NotifiedRun, encode_event
 from workflows_app.sdk.launching import engine
 from workflows_app.sdk.payloads import encode_payload

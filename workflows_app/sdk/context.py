@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from workflows_app.errors import NotSerializable, StepTimeout
 from workflows_app.protocol.codec import encode_json, round_trip
+from workflows_app.protocol.delays import Backoff
 from workflows_app.protocol.durations import (
     format_duration,
     parse_moment,
@@ -24,7 +25,6 @@ from workflows_app.sdk.base_context import (
     sleep_until,
 )
 from workflows_app.sdk.branches import Branches
-from workflows_app.sdk.delays import Backoff
 from workflows_app.sdk.events import (
     DEFAULT_TIMEOUT,
     EventResult,

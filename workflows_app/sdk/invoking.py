@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from workflows_app.errors import InvalidInput, NotSerializable
+from workflows_app.protocol.delays import delay_expression
 from workflows_app.protocol.ids import check_run_id
 from workflows_app.protocol.runs import FlowControlSpec, RunRequest
-from workflows_app.sdk.delays import delay_expression
 from workflows_app.sdk.launching import engine
 from workflows_app.sdk.payloads import encode_payload
 

@@ -16,10 +16,10 @@ from workflows_app.errors import (
 )
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.delays import Backoff, RetryDelay
+from workflows_app.protocol.delays import retry_delay as read_delay
 from workflows_app.protocol.durations import author_duration, parse_duration
 from workflows_app.protocol.runs import StepKind
-from workflows_app.sdk.delays import Backoff, RetryDelay
-from workflows_app.sdk.delays import retry_delay as read_delay
 from workflows_app.sdk.rollback import RollbackFunction, check_rollback
 
 _SHOWN_INPUT = 10_000
