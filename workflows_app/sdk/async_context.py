@@ -262,6 +262,7 @@ class AsyncContext(BaseContext):
             retries=retries,
             retry_delay=retry_delay,
             flow_control=flow_control,
+            complete=self._ports.complete,
         )
         self._replay.invoke(scope, key, name, run)
         return await self._wait(scope, None)

@@ -13,8 +13,9 @@ from workflows_app.errors import InvalidInput, StepMisuse
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
-from workflows_app.protocol.runs import CallRequest, RunInfo, StepRecord
+from workflows_app.protocol.runs import CallRequest, RunInfo, RunRequest, StepRecord
 from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt, RollBack
+from workflows_app.sdk.launching import engine
 from workflows_app.sdk.patches import Known, followed
 from workflows_app.sdk.payloads import decode_payload, encode_body, encode_payload
 from workflows_app.sdk.replay import Recorder, Replay
@@ -31,6 +32,10 @@ current_scope: contextvars.ContextVar[Scope | None] = contextvars.ContextVar(
 
 def _no_webhooks(event_id: str) -> str:
     raise StepMisuse("whoever drives this run has no URLs for webhooks")
+
+
+def _completed(run: RunRequest) -> RunRequest:
+    return engine().completed(run)
 
 
 StandIn = Callable[[Ask], Callable[..., Any] | None]
@@ -51,6 +56,8 @@ class Ports:
     anything is.
     `begun` gives the keys of the run's steps that the server is at work on, or has ended since the
     turn's history was read. `on_patched` is told each answer of `context.patched`.
+    `read_payload` makes of the trigger's body what the function is given. `complete` is
+    `Launcher.completed`, for the runs that this one invokes.
     """
 
     recorder: Recorder
@@ -60,6 +67,8 @@ class Ports:
     stand_in: StandIn = no_stand_in
     begun: Callable[[], Collection[str]] = tuple
     on_patched: Callable[[str, bool], None] = lambda change_id, followed: None
+    read_payload: Callable[[bytes], Any] = decode_payload
+    complete: Callable[[RunRequest], RunRequest] = _completed
 
 
 class BaseContext:
@@ -96,7 +105,7 @@ class BaseContext:
         """The trigger's body: decoded JSON where it is JSON, else text, else bytes; None when
         empty.
         """
-        return decode_payload(self._info.payload)
+        return self._ports.read_payload(self._info.payload)
 
     @property
     def attempt(self) -> int:

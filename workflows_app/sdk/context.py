@@ -202,6 +202,7 @@ class Context(BaseContext):
             retries=retries,
             retry_delay=retry_delay,
             flow_control=flow_control,
+            complete=self._ports.complete,
         )
         self._replay.invoke(scope, key, name, run)
         raise self._wait(scope, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ from workflows_app.errors import InvalidInput, NotSerializable
 from workflows_app.protocol.delays import delay_expression
 from workflows_app.protocol.ids import check_run_id
 from workflows_app.protocol.runs import FlowControlSpec, RunRequest
-from workflows_app.sdk.launching import engine
 from workflows_app.sdk.payloads import encode_payload
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ def run_to_invoke(  # noqa: PLR0913 - one keyword per option of a run
     retries: int | None,
     retry_delay: timedelta | str | None,
     flow_control: FlowControlSpec | None,
+    complete: Callable[[RunRequest], RunRequest],
 ) -> RunRequest:
     """For the step of this name, in the run of this id. Raises InvalidInput, UnknownWorkflow."""
     if workflow_run_id == own_id:
@@ -36,7 +36,7 @@ def run_to_invoke(  # noqa: PLR0913 - one keyword per option of a run
     target = workflow if isinstance(workflow, str) else workflow.name
     is_url = "/" in target  # which no name has
     content, content_type = _encode(name, body)
-    return engine().completed(
+    return complete(
         RunRequest(
             url=target if is_url else "",
             workflow="" if is_url else target,

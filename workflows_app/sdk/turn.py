@@ -76,7 +76,7 @@ def run_turn(  # noqa: PLR0913 - a turn's surroundings
     forward, rollback = parted(history)
     replay = Replay(run, forward, now, max_result_bytes, _extent_of(extent, rollback))
     if rollback is None or extent is Extent.RECORDED:
-        outcome = _go_on(workflow, replay, ports)
+        outcome = drive(workflow, replay, ports)
         rollback = rollback_after(replay.saga, outcome, replay.stopped)
         if rollback is None or extent is Extent.RECORDED:
             return outcome
@@ -95,7 +95,10 @@ def _extent_of(extent: Extent, rollback: Rollback | None) -> Extent:
     return extent if rollback is None else Extent.RECORDED
 
 
-def _go_on(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
+def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
+    """Call the function once, with a replay of the caller's. What it rolls back is left to whoever
+    calls.
+    """
     started_at = replay.now()
     try:
         value = _call(workflow, replay, ports)
