@@ -1,0 +1,258 @@
+"""One delivery of a step list: the function is replayed, and one step of it worked on.
+
+A step that nothing runs beside is executed at once. Where there are several, their plans are
+published, and each is executed by the delivery of its plan (Upstash reference 4.3). A branch goes
+on as soon as its own step has ended: it does not wait for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from workflows_app.errors import IncompatibleHistory, StepMisuse
+from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.runs import (
+    Canceled,
+    ContinuedAsNew,
+    Failed,
+    FailedAttempt,
+    Finished,
+    StepKind,
+    StepRecord,
+    TurnOutcome,
+)
+from workflows_app.sdk.authoring import Workflow
+from workflows_app.sdk.base_context import Ports
+from workflows_app.sdk.replay import FUNCTION, Recorder
+from workflows_app.sdk.sagas import rollback_after
+from workflows_app.sdk.turn import drive
+from workflows_app.serving.asking import Asked, AskingReplay, Choice, asked_of
+from workflows_app.serving.messages import (
+    Message,
+    Sender,
+    awaited,
+    batch,
+    called,
+    canceled,
+    ended,
+    invoked,
+    notified,
+    published,
+)
+from workflows_app.serving.numbering import Numbered, number
+from workflows_app.serving.published_steps import (
+    encode_plan,
+    encode_result,
+    pause_of,
+)
+from workflows_app.serving.recorder import Collector
+from workflows_app.serving.step_list import Past, Plan
+from workflows_app.serving.work import (
+    Denied,
+    Failing,
+    Nothing,
+    Notify,
+    Send,
+    Work,
+    failed_for_good,
+    to_be_retried,
+)
+
+MAX_RESULT_BYTES = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """The function, called once: what it asked for, what was executed, how it ended."""
+
+    replay: AskingReplay
+    done: Collector
+    outcome: TurnOutcome
+
+    def attempt(self, key: str) -> FailedAttempt | None:
+        return next((each for each in self.done.attempts if each.key == key), None)
+
+    def record(self, key: str) -> StepRecord | None:
+        return next((each for each in self.done.steps if each.key == key), None)
+
+    @property
+    def asked(self) -> dict[str, Asked]:
+        """The next steps by key, and the marks that show only at the end."""
+        marks = [asked_of(each) for each in self.done.steps if each.kind is StepKind.PATCHED]
+        return {**self.replay.asked, **{each.key: each for each in marks}}
+
+    def has_executed(self, key: str) -> bool:
+        return self.attempt(key) is not None or self.record(key) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """`retried` is how often this delivery has failed so far."""
+
+    workflow: Workflow
+    sender: Sender
+    past: Past
+    retried: int
+    ports: Callable[[Recorder], Ports]
+    now: Callable[[], datetime]
+
+    def take(self) -> Work:
+        past = self.past
+        if past.is_repeated:
+            return Nothing(condition="duplicate-step")
+        if past.delivered is not None:
+            return self._execute_planned(past.delivered.key)
+        alone = not past.plans and not self.workflow.is_async
+        went = self.call(Choice.ALONE if alone else Choice.NOTHING)
+        first = next(iter(went.asked.values()), None)
+        if alone and first is not None and not first.branch and went.has_executed(first.key):
+            return self._work_on(number([first], past)[0], went)
+        return self._work_on_news(went)
+
+    def call(self, chosen: str | Choice) -> Pass:
+        done = Collector()
+        replay = AskingReplay(
+            self.sender.run,
+            self.past.history,
+            self.now,
+            MAX_RESULT_BYTES,
+            chosen=chosen,
+            retried=self.retried,
+        )
+        outcome = drive(self.workflow, replay, self.ports(done))
+        if rollback_after(replay.saga, outcome, replay.stopped) is not None:
+            raise StepMisuse(
+                "a workflow that is served cannot be rolled back; have a worker run it, or undo "
+                "its steps by other steps, in the except block of a StepError"
+            )
+        return Pass(replay=replay, done=done, outcome=outcome)
+
+    # -- which steps
+
+    def _execute_planned(self, key: str) -> Work:
+        plan = self.past.plans[key]
+        went = self.call(key)
+        asked = went.asked.get(key)
+        if asked is None:
+            self._check_branch(plan, went)
+            return self._ended(went) or Nothing()
+        step = Numbered(
+            number=plan.number,
+            key=key,
+            name=plan.name,
+            branch=plan.branch,
+            kind=asked.kind,
+            concurrent=plan.concurrent,
+        )
+        return self._work_on(step, went)
+
+    def _check_branch(self, plan: Plan, went: Pass) -> None:
+        """A branch that is not gone on with is one that the function does not wait for any more."""
+        for each in went.asked.values():
+            if each.branch == plan.branch:
+                raise IncompatibleHistory(
+                    f'run {self.sender.run.run_id} has announced step "{plan.key}" where the code '
+                    f'now asks for step "{each.key}". Put the old code back and resume the run '
+                    "from the dead letter queue, or restart it with the new code."
+                )
+
+    def _work_on_news(self, went: Pass) -> Work:
+        if (work := self._ended(went)) is not None:
+            return work
+        news = [each for each in went.asked.values() if each.key not in self.past.plans]
+        if not news:
+            return Nothing()
+        steps = number(news, self.past)
+        if len(steps) == 1 and steps[0].concurrent == 1:
+            return self._work_on(steps[0], went)
+        plans = [self._plan(step, went) for step in steps]
+        return Send(requests=(batch(plans),))
+
+    def _ended(self, went: Pass) -> Work | None:
+        """How the function ended; None while it waits for steps."""
+        run_id = self.sender.run.run_id
+        match went.outcome:
+            case Finished() if went.replay.is_untouched:
+                return Denied()
+            case Finished(result=result):
+                return Send(requests=(ended(run_id, result),))
+            case ContinuedAsNew():
+                raise StepMisuse(
+                    "context.continue_as_new cannot be served: the protocol has no way to end a "
+                    "run and begin it anew at once. Have a worker run this workflow, or invoke the "
+                    "next run as a last step"
+                )
+            case Canceled():
+                return Send(requests=(canceled(run_id),))
+            case Failed():
+                return failed_for_good(went.outcome)
+        attempt = went.attempt(FUNCTION)
+        return None if attempt is None else to_be_retried(attempt, None, own_delay=False)
+
+    # -- what comes of a step
+
+    def _plan(self, step: Numbered, went: Pass) -> Message:
+        """A sleep begins with its plan, as all that is side by side begins together."""
+        record = went.record(step.key)
+        if step.kind is not StepKind.SLEEP or record is None:
+            return published(self.sender, encode_plan(step, {}))
+        pause = pause_of(record)
+        return published(self.sender, encode_plan(step, pause.details), pause.headers)
+
+    def _work_on(self, step: Numbered, went: Pass) -> Work:
+        replay, sender = went.replay, self.sender
+        match step.kind:
+            case StepKind.CALL:
+                (call,) = (each for each in replay.calls if each.key == step.key)
+                return Send(requests=(batch([called(sender, step, call)]),))
+            case StepKind.WAIT | StepKind.WAIT_FOR_WEBHOOK:
+                (wait,) = (each for each in replay.waits if each.key == step.key)
+                return Send(requests=(awaited(sender, step, wait),))
+            case StepKind.INVOKE:
+                (run,) = (each for each in replay.invocations if each.key == step.key)
+                return Send(requests=(invoked(sender, step, run),))
+            case StepKind.NOTIFY:
+                (event,) = (each for each in replay.notifications if each.key == step.key)
+                return Notify(request=notified(event), sender=sender, step=step)
+        if not went.has_executed(step.key):
+            went = self.call(step.key)
+        return self._outcome_of(step, went)
+
+    def _outcome_of(self, step: Numbered, went: Pass) -> Work:
+        attempt, record = went.attempt(step.key), went.record(step.key)
+        if record is None and attempt is not None:
+            own_delay = went.replay.has_own_delay
+            return to_be_retried(attempt, step.name, own_delay=own_delay)
+        if record is None:
+            return _without_step(step, went.outcome)
+        if record.error is not None and (failing := _unhandled(step, went.outcome)) is not None:
+            return failing
+        return Send(requests=(batch([self._result(step, record)]),))
+
+    def _result(self, step: Numbered, record: StepRecord) -> Message:
+        if step.kind is not StepKind.SLEEP:
+            return published(self.sender, encode_result(step, record, {}))
+        pause = pause_of(record)
+        headers = pause.headers if step.concurrent == 1 else {}
+        return published(self.sender, encode_result(step, record, pause.details), headers)
+
+
+def _unhandled(step: Numbered, outcome: TurnOutcome) -> Failing | None:
+    """The end of a run whose function lets the failure of a step pass. It is not published: the run
+    can then be resumed with that step.
+    """
+    if not isinstance(outcome, Failed) or decode_json(outcome.error).get("key") != step.key:
+        return None
+    return failed_for_good(outcome)
+
+
+def _without_step(step: Numbered, outcome: TurnOutcome) -> Failing:
+    """What was asked for was not executed when the function was called again."""
+    if isinstance(outcome, Failed):
+        return failed_for_good(outcome)
+    raise IncompatibleHistory(
+        f'the function asked for step "{step.key}" and, called again, did not: between steps it '
+        "must do the same each time"
+    )
