@@ -92,6 +92,14 @@ class Awaitable:
     async def parallel(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
         return self._context.parallel(*(partial(_finish_call, branch) for branch in branches))
 
+    async def race(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        return self._context.race(*(partial(_finish_call, branch) for branch in branches))
+
+    async def map(
+        self, function: Callable[[Any], Coroutine[Any, Any, Any]], items: Any, **options: Any
+    ) -> list[Any]:
+        return self._context.map(lambda item: _finish(function(item)), items, **options)
+
 
 class Gathering:
     """The context of an asynchronous workflow, with `parallel`."""

@@ -830,6 +830,7 @@ class Migration(migrations.Migration):
                             ("create webhook", "Create Webhook"),
                             ("wait for webhook", "Wait For Webhook"),
                             ("patched", "Patched"),
+                            ("race", "Race"),
                             ("plan", "Plan"),
                             ("call sent", "Call Sent"),
                             ("call answered", "Call Answered"),

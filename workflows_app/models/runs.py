@@ -194,6 +194,8 @@ class Step(models.Model):
         WAIT_FOR_WEBHOOK = "wait for webhook"
         PATCHED = "patched"
         """Marks whether the run follows a change of its code."""
+        RACE = "race"
+        """Says which of several branches was first."""
         PLAN = "plan"
         """Announces a parallel step; its result is a row of its own."""
         CALL_SENT = "call sent"

@@ -45,3 +45,17 @@ def describe_answer(status: int, headers: Mapping[str, list[str]], body: str, me
             "body": body,
         }
     )
+
+
+LOST = '{"lost":'
+"""How the error of a step begins that was given up because its branch has lost a race."""
+
+
+def describe_cancellation(race: str) -> str:
+    """The same for such a step; `race` is the key of the step that says who has won."""
+    message = f'another branch of "{race}" was first'
+    return encode_json({"lost": race, "type": "Canceled", "message": message, "stack": ""})
+
+
+def is_cancellation(error: str | None) -> bool:
+    return error is not None and error.startswith(LOST)

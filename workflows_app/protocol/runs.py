@@ -29,6 +29,7 @@ class StepKind(StrEnum):
     CREATE_WEBHOOK = "create webhook"
     WAIT_FOR_WEBHOOK = "wait for webhook"
     PATCHED = "patched"
+    RACE = "race"
     PLAN = "plan"
     CALL_SENT = "call sent"
     CALL_ANSWERED = "call answered"

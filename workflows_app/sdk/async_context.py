@@ -22,8 +22,9 @@ from workflows_app.protocol.codec import encode_json, round_trip
 from workflows_app.protocol.delays import Backoff
 from workflows_app.protocol.durations import format_duration, parse_moment
 from workflows_app.protocol.runs import FailedAttempt, FlowControlSpec, StepKind, StepRecord
+from workflows_app.sdk.async_groups import AsyncGroups
 from workflows_app.sdk.base_context import BaseContext, Ports, current_step, sleep_until
-from workflows_app.sdk.branches import MAX_THREADS, call_in_thread
+from workflows_app.sdk.branches import call_in_thread
 from workflows_app.sdk.events import (
     DEFAULT_TIMEOUT,
     EventResult,
@@ -37,13 +38,29 @@ from workflows_app.sdk.events import (
     notify_result,
     webhook_of,
 )
-from workflows_app.sdk.interrupts import CancelRun, Halt, Interrupt, Suspend, ordinary_errors
+from workflows_app.sdk.interrupts import (
+    CancelRun,
+    Halt,
+    Interrupt,
+    Suspend,
+    Unrecorded,
+    ordinary_errors,
+)
 from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
+from workflows_app.sdk.racing import NAME, Race, check_branches
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.rollback import RollbackFunction
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
+from workflows_app.sdk.traffic import (
+    GRACE,
+    QUIET_ROUNDS,
+    Traffic,
+    async_scope,
+    this_task,
+    with_scope,
+)
 from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
@@ -51,52 +68,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_QUIET_ROUNDS = 20
-"""Rounds of the event loop without a step, after which nothing is on its way to one."""
-_GRACE = 0.01
-"""Seconds that a task may spend on something which is not a step before the turn ends without it.
-"""
-
-_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("workflows_async_scope")
-
-
-class Traffic:
-    """What the tasks of one run are doing; shared by all copies of its context."""
-
-    def __init__(self) -> None:
-        self.busy = 0
-        self.moves = 0
-        self.parked: set[asyncio.Task[Any]] = set()
-        self.branches: list[asyncio.Task[Any]] = []
-        self.stirred = asyncio.Event()
-        self.interrupt: Interrupt | None = None
-        self.threads = asyncio.Semaphore(MAX_THREADS)
-        self.pending: list[tuple[list[StepRecord], list[FailedAttempt], asyncio.Future[Any]]] = []
-        self.flusher: asyncio.Task[None] | None = None
-
-    async def park(self) -> NoReturn:
-        task = _this_task()
-        self.parked.add(task)
-        self.stirred.set()
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self.parked.discard(task)
-        raise Suspend
-
-    def still(self, moves: int) -> bool:
-        """Whether nothing is at work, nor has asked for a step since there were `moves`."""
-        return bool(self.parked) and not self.busy and self.moves == moves
-
-    def move(self) -> None:
-        """Whoever found that all was still is to look again."""
-        self.moves += 1
-        self.stirred.set()
-
-    def leave(self) -> None:
-        self.busy -= 1
-        self.move()
+Item = TypeVar("Item")
 
 
 class AsyncContext(BaseContext):
@@ -115,6 +87,7 @@ class AsyncContext(BaseContext):
     ) -> None:
         super().__init__(replay, ports, options)
         self._traffic = traffic or Traffic()
+        self._groups = AsyncGroups(replay, self._traffic, partial(self._record, attempts=[]))
 
     def options(  # noqa: PLR0913 - one keyword per option
         self,
@@ -318,46 +291,82 @@ class AsyncContext(BaseContext):
             if known is not None:
                 stood = await self._record([known.mark], []) if known.mark else {}
                 return self._answer_patched(change_id, known, stood)
+        except Unrecorded:
+            pass
         finally:
             self._traffic.leave()
         return await self._wait(scope, self._replay.now())
 
     async def continue_as_new(self, payload: Any = None) -> NoReturn:
         """Have the workflow begin anew with this payload; see `Context.continue_as_new`."""
-        await self._interrupt(self._new_beginning(self._enter("continue_as_new"), payload))
+        scope = self._enter("continue_as_new")
+        await self._interrupt(self._replay.end(scope, self._new_beginning(scope, payload)))
 
     async def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
-        await self._interrupt(CancelRun())
+        await self._interrupt(self._replay.end(self._enter("cancel"), CancelRun()))
+
+    async def race(self, *branches: Callable[[], Awaitable[T]]) -> T:
+        """The first of these functions to end gives the result; see `Context.race`.
+
+        The tasks of the others are cancelled.
+        """
+        scope = self._enter("race")
+        check_branches(branches)
+        key, recorded = await self._find(scope, NAME, StepKind.RACE)
+        try:
+            race = Race(self._replay, scope, key, recorded, len(branches))
+        except Halt as halt:
+            await self._interrupt(halt)
+        result: T = await self._groups.race(scope, race, branches)
+        return result
+
+    async def map(
+        self,
+        function: Callable[[Item], Awaitable[T]],
+        items: Iterable[Item],
+        *,
+        concurrency: int | None = None,
+    ) -> list[T]:
+        """Await `function` with each item, as a branch; see `Context.map`.
+
+        An exception is raised at once, as by `asyncio.gather`.
+        """
+        return await self._groups.map(self._enter("map"), function, items, concurrency)
 
     async def roll_back(self, reason: str = "") -> NoReturn:
         """Undo the steps with a `rollback`, and end this run; see `Context.roll_back`."""
-        await self._interrupt(self._rolling_back(reason))
+        how = self._rolling_back(reason)
+        await self._interrupt(self._replay.end(self._enter("roll_back"), how))
 
     # -- the shell
 
     def _enter(self, name: str) -> Scope:
         self._refuse_nesting(name)
         self._traffic.move()
-        scope = _scope.get(None)
+        scope = async_scope.get(None)
         if scope is None:
             raise StepMisuse("steps of an async workflow are awaited inside the workflow function")
         return scope
 
     async def _find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
+        options = StepOptions() if kind is StepKind.RACE else self._options
         try:
-            return self._replay.find(scope, name, kind, self._options)
+            return self._replay.find(scope, name, kind, options)
         except Halt as halt:
             if self._traffic.interrupt is not None:
                 raise
             await self._interrupt(halt)
+        except Unrecorded:
+            await self._traffic.park()
 
     async def _wait(self, scope: Scope, moment: datetime | None) -> NoReturn:
         self._replay.wait(scope, moment)
         await self._traffic.park()
 
     async def _interrupt(self, interrupt: Interrupt) -> NoReturn:
-        self._traffic.interrupt = self._replay.stop(interrupt)
+        if not isinstance(interrupt, Suspend):
+            self._traffic.interrupt = self._replay.stop(interrupt)
         await self._traffic.park()
 
     async def _record(
@@ -535,7 +544,7 @@ class AsyncContext(BaseContext):
         """
         loop = asyncio.get_running_loop()
         loop.set_task_factory(self._new_task)
-        root = loop.create_task(_call(function, self), context=_with_scope(self._replay.root))
+        root = loop.create_task(_call(function, self), context=with_scope(self._replay.root))
         root.add_done_callback(lambda _: self._traffic.stirred.set())
         try:
             while (
@@ -547,7 +556,7 @@ class AsyncContext(BaseContext):
                 raise self._traffic.interrupt
             if not root.done():
                 raise Suspend
-            if any(not task.done() or task.cancelled() for task in self._traffic.branches):
+            if self._traffic.has_left_branches:
                 self._replay.leave_branches()
             return root.result()
         finally:
@@ -557,11 +566,11 @@ class AsyncContext(BaseContext):
         self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
     ) -> asyncio.Task[Any]:
         """Tasks that the function creates are branches, numbered before they compete."""
-        if "context" in options or current_step.get() is not None or _scope.get(None) is None:
+        if "context" in options or current_step.get() is not None or async_scope.get(None) is None:
             return asyncio.Task(coroutine, loop=loop, **options)
-        branch = _with_scope(self._replay.branch(_scope.get()))
-        task = asyncio.Task(coroutine, loop=loop, context=branch, **options)
-        self._traffic.branches.append(task)
+        scope = self._replay.branch(async_scope.get())
+        task = asyncio.Task(coroutine, loop=loop, context=with_scope(scope), **options)
+        self._traffic.branches[task] = scope
         return task
 
     async def _quiet(self, root: asyncio.Task[Any]) -> bool:
@@ -570,14 +579,14 @@ class AsyncContext(BaseContext):
         if not traffic.parked or traffic.busy:
             return False
         moves = traffic.moves
-        for _ in range(_QUIET_ROUNDS):
+        for _ in range(QUIET_ROUNDS):
             await asyncio.sleep(0)
-        if asyncio.all_tasks() - traffic.parked - {root, _this_task()}:
-            await asyncio.sleep(_GRACE)
+        if asyncio.all_tasks() - traffic.parked - {root, this_task()}:
+            await asyncio.sleep(GRACE)
         return traffic.still(moves) and not root.done()
 
     async def _abandon(self, root: asyncio.Task[Any]) -> None:
-        tasks = asyncio.all_tasks() - {_this_task()}
+        tasks = asyncio.all_tasks() - {this_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(root, *tasks, return_exceptions=True)
@@ -601,18 +610,6 @@ async def _within(ask: Ask, timeout: timedelta, work: Awaitable[Any]) -> Any:
         ) from error
 
 
-def _with_scope(scope: Scope) -> contextvars.Context:
-    context = contextvars.copy_context()
-    context.run(_scope.set, scope)
-    return context
-
-
 async def _call(function: Callable[[AsyncContext], Awaitable[Any]], context: AsyncContext) -> Any:
     with ordinary_errors:
         return await function(context)
-
-
-def _this_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - only called in coroutines, which tasks run
-    return task

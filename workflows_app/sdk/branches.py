@@ -10,12 +10,14 @@ import asyncio
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from workflows_app.protocol.runs import FailedAttempt, StepRecord
+from workflows_app.sdk.interrupts import Suspend
+from workflows_app.sdk.scopes import Scope
 
 T = TypeVar("T")
 
@@ -25,23 +27,43 @@ MAX_THREADS = 32
 Store = Callable[[list[StepRecord], list[FailedAttempt]], dict[str, StepRecord]]
 
 
+class Group(Protocol):
+    """Branches that were opened together, as the threads that work on them see them."""
+
+    width: int
+    """How many threads can be of use."""
+
+    def take(self) -> Callable[[], None] | None:
+        """What a thread is to do next; it raises nothing. None when there is nothing for it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more that its threads do is of interest."""
+
+
 class _Job:
     """Something to be done on the run's own thread, and the branch that waits for it."""
 
-    __slots__ = ("attempts", "done", "error", "function", "result", "steps")
+    __slots__ = ("attempts", "done", "error", "function", "result", "scope", "steps")
 
     def __init__(
         self,
+        scope: Scope,
         steps: list[StepRecord],
         attempts: list[FailedAttempt],
         function: Callable[[], Any] | None,
     ) -> None:
+        self.scope = scope
         self.steps = steps
         self.attempts = attempts
         self.function = function
         self.done = threading.Event()
         self.result: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
+
+
+_News = _Job | Group | None
+"""A job; that a thread of the group has ended; that a thread has done something."""
 
 
 class Branches:
@@ -50,29 +72,35 @@ class Branches:
     def __init__(self, thread_ends: Callable[[], None]) -> None:
         self._owner = threading.get_ident()
         self._thread_ends = thread_ends
-        self._inbox: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_News] = queue.SimpleQueue()
         self._store: Store | None = None
+        self.lock = threading.Lock()
+        """Held by whoever decides which branches have lost: after that nothing comes of them."""
 
     # -- called by branches
 
     def store(
-        self, store: Store, steps: list[StepRecord], attempts: list[FailedAttempt]
+        self, scope: Scope, store: Store, steps: list[StepRecord], attempts: list[FailedAttempt]
     ) -> dict[str, StepRecord]:
         if threading.get_ident() == self._owner:
             return store(steps, attempts)
         self._store = store
-        stood: dict[str, StepRecord] = self._hand_over(_Job(steps, attempts, None))
+        stood: dict[str, StepRecord] = self._hand_over(_Job(scope, steps, attempts, None))
         return stood
 
-    def on_own_thread(self, function: Callable[[], T]) -> T:
+    def on_own_thread(self, scope: Scope, function: Callable[[], T]) -> T:
         if threading.get_ident() == self._owner:
             return function()
         context = contextvars.copy_context()
-        result: T = self._hand_over(_Job([], [], lambda: context.run(function)))
+        result: T = self._hand_over(_Job(scope, [], [], lambda: context.run(function)))
         return result
 
     def _hand_over(self, job: _Job) -> Any:
-        self._inbox.put(job)
+        """Raises Suspend for a branch that has lost, for which nobody may be listening."""
+        with self.lock:
+            if job.scope.is_out:
+                raise Suspend
+            self._inbox.put(job)
         job.done.wait()
         if job.error is not None:
             raise job.error
@@ -80,51 +108,46 @@ class Branches:
 
     # -- called by whoever opens branches
 
-    def run(
-        self, branches: Sequence[Callable[[], Any]], *, inline: bool
-    ) -> list[tuple[Any, BaseException | None]]:
-        """The result or exception of each branch, once all of them have one."""
-        results: list[tuple[Any, BaseException | None]] = [(None, None)] * len(branches)
-
-        def work_on(index: int) -> None:
-            try:
-                results[index] = (branches[index](), None)
-            except BaseException as error:  # noqa: BLE001 - handed to the joining function
-                results[index] = (None, error)
-
-        if inline or len(branches) < 2:
-            for index in range(len(branches)):
-                work_on(index)
+    def run(self, group: Group, *, inline: bool) -> None:
+        """Return when the group is over, or nothing more can be done for it. Threads that are at
+        work then go on until they come to a step.
+        """
+        if inline or group.width < 2:
+            while not group.is_over and (work := group.take()) is not None:
+                work()
         else:
-            self._run_in_threads(work_on, len(branches))
-        return results
+            self._run_in_threads(group)
 
-    def _run_in_threads(self, work_on: Callable[[int], None], count: int) -> None:
-        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in range(count):
-            todo.put(index)
+    def _run_in_threads(self, group: Group) -> None:
         nested = threading.get_ident() != self._owner
-        ended: queue.SimpleQueue[_Job | None] = queue.SimpleQueue() if nested else self._inbox
+        news: queue.SimpleQueue[_News] = queue.SimpleQueue() if nested else self._inbox
 
-        def work() -> None:
+        def work_on() -> None:
             try:
-                while True:
-                    work_on(todo.get_nowait())
-            except queue.Empty:
-                pass
+                while not group.is_over and (work := group.take()) is not None:
+                    work()
+                    news.put(None)
             finally:
                 self._thread_ends()
-                ended.put(None)
+                news.put(group)
 
-        threads = min(count, MAX_THREADS)
+        threads = min(group.width, MAX_THREADS)
         for _ in range(threads):
             context = contextvars.copy_context()
-            threading.Thread(target=context.run, args=(work,), daemon=True).start()
-        while threads:
-            jobs, threads = _take_all(ended, threads)
-            self._serve(jobs)
+            threading.Thread(target=context.run, args=(work_on,), daemon=True).start()
+        while threads and not group.is_over:
+            found = _take_all(news)
+            threads -= sum(each is group for each in found)
+            self._serve([each for each in found if isinstance(each, _Job)])
+        if not nested:
+            self._serve([each for each in _take_what_is_there(news) if isinstance(each, _Job)])
 
     def _serve(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            if job.scope.is_out:
+                job.error = Suspend()
+                job.done.set()
+        jobs = [job for job in jobs if not job.done.is_set()]
         records = [job for job in jobs if job.function is None]
         if records and self._store is not None:
             self._store_together(self._store, records)
@@ -147,19 +170,15 @@ class Branches:
             job.done.set()
 
 
-def _take_all(inbox: queue.SimpleQueue[_Job | None], threads: int) -> tuple[list[_Job], int]:
-    """Wait for news, then take all there is: the jobs, and how many threads still work."""
-    jobs: list[_Job] = []
-    news = inbox.get()
-    while True:
-        if news is None:
-            threads -= 1
-        else:
-            jobs.append(news)
-        try:
-            news = inbox.get_nowait()
-        except queue.Empty:
-            return jobs, threads
+def _take_all(news: queue.SimpleQueue[_News]) -> list[_News]:
+    """Wait for news, then take all there is."""
+    return [news.get(), *_take_what_is_there(news)]
+
+
+def _take_what_is_there(news: queue.SimpleQueue[_News]) -> Iterator[_News]:
+    with suppress(queue.Empty):
+        while True:
+            yield news.get_nowait()
 
 
 def _complete(job: _Job, function: Callable[[], Any]) -> None:

@@ -38,7 +38,8 @@ from workflows_app.sdk.events import (
     notify_result,
     webhook_of,
 )
-from workflows_app.sdk.interrupts import CancelRun, EndRun, Halt, Suspend, ordinary_errors
+from workflows_app.sdk.groups import Groups
+from workflows_app.sdk.interrupts import CancelRun, Halt, Suspend, ordinary_errors
 from workflows_app.sdk.invoking import run_to_invoke
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Context(BaseContext):
@@ -71,6 +73,7 @@ class Context(BaseContext):
     ) -> None:
         super().__init__(replay, ports, options)
         self._branches = branches or Branches(ports.thread_ends)
+        self._groups = Groups(replay, ports, self._branches, self._record)
 
     def options(  # noqa: PLR0913 - one keyword per option
         self,
@@ -255,7 +258,7 @@ class Context(BaseContext):
         self._refuse_nesting(change_id)
         scope, patches = self._scope(), self._replay.patches
         if patches.needs_begun(change_id):
-            patches.add_begun(self._branches.on_own_thread(self._ports.begun))
+            patches.add_begun(self._branches.on_own_thread(scope, self._ports.begun))
         known = self._replay.ask_patched(scope, change_id)
         if known is None:
             raise self._wait(scope, self._replay.now())
@@ -267,18 +270,19 @@ class Context(BaseContext):
         with an empty journal. Does not return.
         """
         self._refuse_nesting("continue_as_new")
-        raise self._replay.stop(self._new_beginning(self._scope(), payload))
+        scope = self._scope()
+        raise self._replay.end(scope, self._new_beginning(scope, payload))
 
     def cancel(self) -> None:
         """End this run as cancelled. Does not return."""
-        raise self._replay.stop(CancelRun())
+        raise self._replay.end(self._scope(), CancelRun())
 
     def roll_back(self, reason: str = "") -> NoReturn:
         """Undo the steps with a `rollback`, the latest first; then end this run as cancelled.
 
         Does not return. When a step cannot be undone, the others are, and the run fails.
         """
-        raise self._replay.stop(self._rolling_back(reason))
+        raise self._replay.end(self._scope(), self._rolling_back(reason))
 
     def parallel(self, *branches: Callable[[], T]) -> list[T]:
         """Run each function in a thread of its own and return their results in order.
@@ -288,33 +292,39 @@ class Context(BaseContext):
         finished or wait.
         """
         self._refuse_nesting("parallel")
-        if self._replay.stopped is not None:
-            raise self._replay.stopped
-        scopes = [self._replay.branch(self._scope()) for _ in branches]
-        results = self._branches.run(
-            [_in_scope(scope, branch) for scope, branch in zip(scopes, branches, strict=True)],
-            inline=not self._ports.threads,
-        )
-        return self._join(results, scopes)
+        return self._groups.map(self._scope(), _call, branches, None)
+
+    def race(self, *branches: Callable[[], T]) -> T:
+        """Run each function in a thread of its own; the first that ends gives the result, or the
+        exception.
+
+        The others are given up. Who has won is recorded, and stays so. A function may be called
+        again to find that out, so what it does outside of steps must not add up.
+        """
+        self._refuse_nesting("race")
+        result: T = self._groups.race(self._scope(), branches)
+        return result
+
+    def map(
+        self,
+        function: Callable[[Item], T],
+        items: Iterable[Item],
+        *,
+        concurrency: int | None = None,
+    ) -> list[T]:
+        """Call `function`, which calls steps on this context, with each item, as a branch.
+
+        No more than `concurrency` items are between their first step and their last at once. The
+        results have the order of the items. If one fails, no other begins, and its exception is
+        raised once those that have begun have finished or wait.
+        """
+        self._refuse_nesting("map")
+        return self._groups.map(self._scope(), function, items, concurrency)
 
     # -- the shell
 
     def _scope(self) -> Scope:
         return current_scope.get() or self._replay.root
-
-    def _join(
-        self, results: list[tuple[Any, BaseException | None]], scopes: list[Scope]
-    ) -> list[Any]:
-        errors = [error for _, error in results if error is not None]
-        for kind in (Halt, EndRun, Exception):
-            for error in errors:
-                if isinstance(error, kind):
-                    raise error
-        if any(scope.waits for scope in scopes):
-            raise self._wait(self._scope(), None)
-        if errors:
-            raise errors[0]
-        return [value for value, _ in results]
 
     def _wait(self, scope: Scope, moment: datetime | None) -> Suspend:
         self._replay.wait(scope, moment)
@@ -325,7 +335,8 @@ class Context(BaseContext):
     ) -> dict[str, StepRecord]:
         """Store on the run's own thread; what goes wrong there ends the turn."""
         try:
-            return self._branches.store(self._ports.recorder.record, steps, attempts)
+            record = self._ports.recorder.record
+            return self._branches.store(self._scope(), record, steps, attempts)
         except Exception as error:
             raise self._replay.stop(Halt(error)) from error
 
@@ -381,7 +392,9 @@ class Context(BaseContext):
                 raise
 
         try:
-            record = self._branches.on_own_thread(lambda: self._ports.recorder.atomic(execute))
+            record = self._branches.on_own_thread(
+                scope, lambda: self._ports.recorder.atomic(execute)
+            )
         except Exception as error:
             if raised:
                 return self._fail(scope, ask, started_at, given, raised[0])
@@ -470,12 +483,5 @@ class Context(BaseContext):
             raise self._wait(scope, recorded.ended_at)
 
 
-def _in_scope(scope: Scope, branch: Callable[[], T]) -> Callable[[], T]:
-    def work() -> T:
-        token = current_scope.set(scope)
-        try:
-            return branch()
-        finally:
-            current_scope.reset(token)
-
-    return work
+def _call(branch: Callable[[], T]) -> T:
+    return branch()

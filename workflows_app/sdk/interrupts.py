@@ -15,6 +15,10 @@ class Suspend(Interrupt):
     """The run has to wait. What it waits for stands in the turn."""
 
 
+class Unrecorded(Suspend):
+    """A branch that only replays what is recorded has come to the end of it."""
+
+
 class EndRun(Interrupt):
     """The function ends its own run without returning."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from workflows_app.protocol.runs import StepKind, StepRecord
-from workflows_app.sdk.scopes import MARK, Scope, check_name
+from workflows_app.sdk.scopes import MARK, Scope, check_name, paths_above
 
 _BRANCH = re.compile(r"@([\d.]+)(?:#\d+)?$")
 
@@ -51,6 +51,8 @@ class Patches:
         self._now = now
         self._answered: dict[str, bool] = {}
         self._postponed: dict[str, Scope] = {}
+        self.lost: set[str] = set()
+        """Branches that have lost a race: nobody will ask for what is recorded of them."""
         self._lock = threading.Lock()
 
     def needs_begun(self, change_id: str) -> bool:
@@ -60,6 +62,10 @@ class Patches:
     def add_begun(self, keys: Collection[str]) -> None:
         """Steps that the server has been given, whether or not they have ended by now."""
         self._begun |= set(keys) - self._recorded
+
+    def is_decided(self, scope: Scope, change_id: str) -> bool:
+        """Whether what is recorded tells the answer."""
+        return change_id in self._marked or self._has_passed(scope)
 
     def ask(self, scope: Scope, change_id: str) -> Known | None:
         """Whether the run follows the change; None if that shows only at the end of the turn, when
@@ -111,6 +117,8 @@ class Patches:
     def _is_anything_unasked(self) -> bool:
         for path, steps in self._branches.items():
             scope = self._scopes.get(path)
+            if self._has_lost(path):
+                continue
             if steps and (scope is None or scope.position < len(steps)):
                 return True
         return any(True for _ in self._unasked_begun())
@@ -118,8 +126,13 @@ class Patches:
     def _unasked_begun(self) -> Iterator[str]:
         for key in self._begun:
             scope = self._scopes.get(branch_of(key))
+            if self._has_lost(branch_of(key)):
+                continue
             if scope is None or key not in scope.asked:
                 yield key
+
+    def _has_lost(self, path: str) -> bool:
+        return bool(self.lost) and not self.lost.isdisjoint(paths_above(path))
 
     def _mark(self, scope: Scope, change_id: str, *, answer: bool) -> StepRecord:
         now = self._now()

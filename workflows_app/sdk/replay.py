@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from workflows_app.errors import (
     IncompatibleHistory,
@@ -16,7 +16,7 @@ from workflows_app.errors import (
 )
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.codec import decode_json
-from workflows_app.protocol.faults import describe_error, describe_hidden_error
+from workflows_app.protocol.faults import describe_error, describe_hidden_error, is_cancellation
 from workflows_app.protocol.runs import (
     CallRequest,
     EventWait,
@@ -31,15 +31,31 @@ from workflows_app.protocol.runs import (
     StepRecord,
     Suspended,
 )
-from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend
+from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend, Unrecorded
 from workflows_app.sdk.patches import Known, Patches
 from workflows_app.sdk.sagas import Saga
-from workflows_app.sdk.scopes import Scope, check_name
-from workflows_app.sdk.steps import Ask, StepOptions, delay_before_retry, step_behind
+from workflows_app.sdk.scopes import Scope, check_name, paths_above
+from workflows_app.sdk.steps import (
+    CALLS_A_FUNCTION,
+    Ask,
+    StepOptions,
+    delay_before_retry,
+    step_behind,
+)
 
 FUNCTION = ""
 """The key of attempts of the function itself, between its steps."""
 NO_FAILURES = Failures(count=0, retry_at=None)
+
+
+class Branched(Protocol):
+    """Something that a step of a branch asks for."""
+
+    @property
+    def branch(self) -> str: ...
+
+
+B = TypeVar("B", bound=Branched)
 
 
 class Extent(Enum):
@@ -92,15 +108,21 @@ class Replay:
         for step in history.steps:
             if step.kind is not StepKind.PATCHED:
                 self._by_branch.setdefault(step.branch, []).append(step)
+        self._recorded_within = _and_above(self._by_branch)
+        self._acted_within = _and_above(
+            step.branch for step in history.steps if step.kind in CALLS_A_FUNCTION
+        )
         self._scopes: dict[str, Scope] = {}
         self.patches = Patches(marks, self._by_branch, self._scopes, history.failures, now)
+        self._lost = self.patches.lost
         self.root = self._scope(None, "")
         self.saga = Saga()
         self.calls: list[CallRequest] = []
         self.invocations: list[InvocationRequest] = []
         self.waits: list[EventWait] = []
         self.notifications: list[Notification] = []
-        self._wakes: list[datetime] = []
+        self._wakes: list[tuple[Scope, datetime]] = []
+        self._at_work: dict[str, tuple[Ask, datetime]] = {}
         self.stopped: Interrupt | None = None
         self._left_branches = False
 
@@ -109,6 +131,8 @@ class Replay:
     def _scope(self, parent: Scope | None, path: str) -> Scope:
         scope = Scope(parent, path, self._by_branch.get(path, []))
         self._scopes[path] = scope
+        if parent is not None:
+            parent.below[path] = scope
         return scope
 
     def branch(self, parent: Scope) -> Scope:
@@ -116,6 +140,28 @@ class Replay:
         parent.branches += 1
         path = f"{parent.path}.{parent.branches}" if parent.path else str(parent.branches)
         return self._scope(parent, path)
+
+    def reopen(self, scope: Scope) -> Scope:
+        """The same branch, to be worked on from its beginning."""
+        return self._scope(scope.parent, scope.path)
+
+    def has_begun(self, scope: Scope) -> bool:
+        """Whether anything of the branch is recorded."""
+        return scope.path in self._recorded_within
+
+    def has_acted(self, scope: Scope) -> bool:
+        """Whether there may be something in it to be undone."""
+        return scope.path in self._acted_within
+
+    def lose(self, scopes: Iterable[Scope]) -> list[tuple[Ask, datetime]]:
+        """Nothing more comes of these branches; the steps that they are at, and since when."""
+        for scope in scopes:
+            scope.has_lost = True
+            self._lost.add(scope.path)
+        return [at_work for at_work in list(self._at_work.values()) if self._is_out(at_work[0])]
+
+    def _is_out(self, asked: Branched) -> bool:
+        return bool(self._lost) and not self._lost.isdisjoint(paths_above(asked.branch))
 
     def _opened_around(self, path: str) -> dict[str, int]:
         opened: dict[str, int] = {}
@@ -147,26 +193,50 @@ class Replay:
         recorded = self._next_recorded(scope, key, kind)
         if options.rollback is not None:
             self.saga.asked(key, name, kind, options, recorded)
+        if self._is_the_end_of(scope, key, kind, recorded):
+            raise self.unrecorded(scope)
         return key, recorded
+
+    def _is_the_end_of(
+        self, scope: Scope, key: str, kind: StepKind, recorded: StepRecord | None
+    ) -> bool:
+        """Whether the branch, of which only is to be known what is recorded, ends here."""
+        if recorded is not None:
+            return is_cancellation(recorded.error)
+        if scope.replays and self._failures.get(key, NO_FAILURES).count:
+            self.saga.started(key, self.now())
+        # Who has won a race may show by what is recorded.
+        return scope.replays and kind is not StepKind.RACE
 
     def _next_recorded(self, scope: Scope, key: str, kind: StepKind) -> StepRecord | None:
         if scope.position >= len(scope.expected):
             return None
         recorded = scope.expected[scope.position]
-        if recorded.key != key or recorded.kind != kind:
+        fits = recorded.kind == kind or is_cancellation(recorded.error)
+        if recorded.key != key or not fits:
             raise self.stop(Halt(self._mismatch(recorded, key, kind)))
-        scope.position += 1
-        return recorded
+        return scope.take_next()
+
+    def unrecorded(self, scope: Scope) -> Unrecorded:
+        """The branch cannot go on by what is recorded."""
+        scope.waits = True
+        return Unrecorded()
+
+    def end(self, scope: Scope, how: Interrupt) -> Interrupt:
+        """End the run; but not by a branch of which only is to be known what is recorded."""
+        return self.unrecorded(scope) if scope.replays else self.stop(how)
 
     def ask_patched(self, scope: Scope, change_id: str) -> Known | None:
         """See `Patches.ask`."""
         self._check_goes_on(scope)
+        if scope.replays and not self.patches.is_decided(scope, change_id):
+            raise self.unrecorded(scope)
         return self.patches.ask(scope, change_id)
 
     def _check_goes_on(self, scope: Scope) -> None:
         if self.stopped is not None:
             raise self.stopped
-        if scope.waits:
+        if scope.waits or scope.is_out:
             raise Suspend
 
     def value_of(self, record: StepRecord) -> Any:
@@ -195,7 +265,7 @@ class Replay:
             return self.now()
         scope.count_execution()
         self.saga.started(key, self.now())
-        return Ask(
+        ask = Ask(
             key=key,
             name=name,
             kind=kind,
@@ -205,6 +275,8 @@ class Replay:
             attempt=failures.count + 1,
             sensitive=bool(options.sensitive),
         )
+        self._at_work[key] = (ask, self.now())
+        return ask
 
     def policy(self, options: StepOptions) -> RetryPolicy:
         own = options.retry_delay
@@ -219,6 +291,7 @@ class Replay:
         self, ask: Ask, started_at: datetime, given: str | None, result: str
     ) -> StepRecord:
         self.check_size(f'step "{ask.name}"', result)
+        self._at_work.pop(ask.key, None)
         return self._record(ask, started_at, given, result=None if result == "null" else result)
 
     def check_size(self, returned_by: str, result: str) -> None:
@@ -235,6 +308,7 @@ class Replay:
         self, ask: Ask, started_at: datetime, given: str | None, error: Exception
     ) -> tuple[FailedAttempt, StepRecord | None]:
         """The attempt's entry, and the step's own when no attempt is left."""
+        self._at_work.pop(ask.key, None)
         attempt = self._failed_attempt(ask.key, ask.attempt, ask.policy, started_at, error)
         if ask.sensitive:
             attempt = replace(attempt, error=describe_hidden_error(error))
@@ -317,17 +391,21 @@ class Replay:
         all.
         """
         scope.waits = True
-        if moment is not None:
-            self._wakes.append(moment)
+        if moment is not None and not scope.replays:
+            self._wakes.append((scope, moment))
 
     def suspended(self) -> Suspended:
+        wakes = (moment for scope, moment in self._wakes if not scope.is_out)
         return Suspended(
-            calls=tuple(self.calls),
-            invocations=tuple(self.invocations),
-            waits=tuple(self.waits),
-            notifications=tuple(self.notifications),
-            wake_at=min(self._wakes, default=None),
+            calls=self._still_in(self.calls),
+            invocations=self._still_in(self.invocations),
+            waits=self._still_in(self.waits),
+            notifications=self._still_in(self.notifications),
+            wake_at=min(wakes, default=None),
         )
+
+    def _still_in(self, asked: list[B]) -> tuple[B, ...]:
+        return tuple(each for each in asked if not self._is_out(each))
 
     def function_failed(self, error: Exception, started_at: datetime) -> FailedAttempt:
         """The function itself raised. It is tried again, except where a replay could only raise the
@@ -356,7 +434,7 @@ class Replay:
         if visited == self._recorded:
             return
         for path, steps in self._by_branch.items():
-            if path and self._left_branches:
+            if path and (self._left_branches or not self._lost.isdisjoint(paths_above(path))):
                 continue
             position = self._scopes[path].position if path in self._scopes else 0
             if position < len(steps):
@@ -374,11 +452,17 @@ class Replay:
         )
 
     def _mismatch(self, recorded: StepRecord, key: str, kind: StepKind) -> IncompatibleHistory:
+        return self.unfit(f'{recorded.kind} step "{recorded.key}"', f'{kind} step "{key}"')
+
+    def unfit(self, recorded: str, asked: str) -> IncompatibleHistory:
         return IncompatibleHistory(
-            f'run {self.run.run_id} has recorded {recorded.kind} step "{recorded.key}" where the '
-            f'code of workflow "{self.run.workflow}" now asks for {kind} step "{key}". '
-            f"{WHAT_TO_DO}"
+            f"run {self.run.run_id} has recorded {recorded} where the code of workflow "
+            f'"{self.run.workflow}" now asks for {asked}. {WHAT_TO_DO}'
         )
+
+
+def _and_above(paths: Iterable[str]) -> set[str]:
+    return {above for path in set(paths) for above in paths_above(path)}
 
 
 WHAT_TO_DO = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import datetime
 
 from workflows_app.errors import StepMisuse
 from workflows_app.protocol.runs import UNDO, StepRecord
@@ -15,18 +17,27 @@ _ENDS_LIKE_A_BRANCH = re.compile(r"@[\d.]+$")
 
 
 class Scope:
-    """The function itself (path "") or one parallel branch of it; its steps follow one another."""
+    """The function itself (path "") or one parallel branch of it; its steps follow one another.
+
+    A scope that only looks `replays` what is recorded and goes no further. One that `has_lost` a
+    race asks for nothing more.
+    """
 
     __slots__ = (
         "asked",
+        "below",
         "branches",
         "executed",
         "executed_below",
         "expected",
+        "has_executed",
+        "has_lost",
+        "last_end",
         "occurrences",
         "parent",
         "path",
         "position",
+        "replays",
         "waits",
     )
 
@@ -41,12 +52,40 @@ class Scope:
         self.waits = False
         self.executed: int = parent.executed if parent else 0
         self.executed_below = 0
+        self.has_executed = False
+        self.below: dict[str, Scope] = {}
+        self.replays: bool = parent.replays if parent else False
+        self.has_lost = False
+        self.last_end: datetime | None = None
+
+    def take_next(self) -> StepRecord:
+        """The record that is expected next; its step has been asked for."""
+        record = self.expected[self.position]
+        self.position += 1
+        self.last_end = _later(self.last_end, record.ended_at)
+        return record
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it, or a branch that it is part of, has lost a race."""
+        return self.has_lost or (self.parent is not None and self.parent.is_out)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the last recorded step that it and its branches asked for ended."""
+        end = self.last_end
+        for branch in self.below.values():
+            if not branch.has_lost:
+                end = _later(end, branch.ended_at)
+        return end
 
     def count_execution(self) -> None:
         self.executed += 1
+        self.has_executed = True
         above = self.parent
         while above is not None:
             above.executed_below += 1
+            above.has_executed = True
             above = above.parent
 
     def next_key(self, name: str) -> str:
@@ -60,6 +99,17 @@ class Scope:
         self.occurrences[first] = occurrence
         self.asked.add(key)
         return key
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
+
+
+def paths_above(path: str) -> Iterator[str]:
+    """The branch itself, then each branch that it is part of, outwards; not the function."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 def check_name(name: str) -> None:

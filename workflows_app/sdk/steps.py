@@ -24,7 +24,7 @@ from workflows_app.sdk.rollback import RollbackFunction, check_rollback
 
 _SHOWN_INPUT = 10_000
 """Characters of an input that are stored."""
-_CALLS_A_FUNCTION = (StepKind.RUN, StepKind.ATOMIC)
+CALLS_A_FUNCTION = (StepKind.RUN, StepKind.ATOMIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +60,13 @@ class StepOptions:
 
     def check(self, name: str, kind: StepKind) -> None:
         """Raises StepMisuse for what a step of this kind does not take."""
-        if self.sensitive and kind not in _CALLS_A_FUNCTION:
+        if self.sensitive and kind not in CALLS_A_FUNCTION:
             raise StepMisuse(
                 f'step "{name}" is a {kind}, and sensitive=True hides what a function returned: '
                 "call it on a context without; what a whole run receives and sends is hidden by "
                 'trigger(..., redact="body")'
             )
-        if self.rollback is not None and kind not in _CALLS_A_FUNCTION:
+        if self.rollback is not None and kind not in CALLS_A_FUNCTION:
             raise StepMisuse(
                 f'step "{name}" is a {kind}, which leaves nothing that a rollback function could '
                 "undo: give rollback to context.run or context.atomic, and call this step on a "
