@@ -11,13 +11,13 @@ from workflows_app.engine.journal import add_attempts, as_row
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.outcomes import Outcome, RetryAt, classify, readable
 from workflows_app.engine.ports import Exchange, get_dispatcher
+from workflows_app.engine.step_inputs import input_of_call
 from workflows_app.errors import LeaseLost
 from workflows_app.models import Attempt, Message
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.exchange import Answer, Outgoing
 from workflows_app.protocol.faults import describe_answer
-from workflows_app.protocol.redaction import without_credentials
 from workflows_app.protocol.runs import CallRequest, FailedAttempt, StepKind, StepRecord
 from workflows_app.protocol.wire import decode_call
 
@@ -73,15 +73,12 @@ def _answered(
     call: CallRequest, answer: Answer, attempt: int, started_at: datetime, now: datetime
 ) -> StepRecord:
     result = {"status": answer.status, "header": answer.headers, "body": readable(answer.body)}
-    shown = {"url": call.url, "method": call.method, "headers": without_credentials(call.headers)}
-    if call.body is not None:
-        shown["body"] = readable(call.body)
     return StepRecord(
         key=call.key,
         name=call.name,
         kind=StepKind.CALL,
         branch=call.branch,
-        input=encode_json(shown),
+        input=input_of_call(call),
         result=encode_json(result),
         error=None,
         attempts=attempt,

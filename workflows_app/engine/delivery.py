@@ -25,6 +25,7 @@ from workflows_app.engine.remote import calling
 from workflows_app.engine.remote import invoking as remote_invoking
 from workflows_app.engine.remote.delivering import step_exchange
 from workflows_app.engine.settling import fail, retry, settle_turn
+from workflows_app.engine.withdrawing import is_withdrawn
 from workflows_app.errors import LeaseLost
 from workflows_app.models import Attempt, Message, Run
 from workflows_app.protocol.backoff import RetryPolicy
@@ -182,13 +183,15 @@ def _turn_failed(
 
 
 def _superseded(lease: Lease) -> None:
-    """Show the attempt whose lease was lost, unless the run has simply ended meanwhile."""
+    """Show the attempt whose lease was lost, unless the run has simply ended meanwhile, or its
+    branch has lost a race.
+    """
     if lease.owner is None:
         return
     with joining():
         lock(lease.run_id)
         run = Run.objects.live().filter(pk=lease.run_id).first()
-        if run is not None:
+        if run is not None and not is_withdrawn(run.pk, lease.key):
             _show_superseded(run, lease)
 
 

@@ -18,6 +18,7 @@ from workflows_app.engine.leases import Lease
 from workflows_app.engine.locks import lock
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.engine.resuming import waits_to_keep
+from workflows_app.engine.step_inputs import input_of_invocation
 from workflows_app.engine.triggering import Started, start
 from workflows_app.errors import LeaseLost, LimitExceeded
 from workflows_app.models import Invocation, Message, Run, Step
@@ -160,7 +161,7 @@ def _ended(invocation: Invocation) -> StepRecord:
         name=said["stepName"],
         kind=StepKind.INVOKE,
         branch=said["branch"],
-        input=encode_json({"workflow": child.workflow or child.url, "run": child.run_id}),
+        input=input_of_invocation(child),
         result=outcome_of(invocation),
         error=None,
         attempts=1,

@@ -27,6 +27,7 @@ from workflows_app.engine.database import (
 from workflows_app.engine.group_commit import GroupCommit
 from workflows_app.engine.leases import RENEWAL, Lease, renew
 from workflows_app.engine.processes import in_forked_children
+from workflows_app.engine.withdrawing import withdraw
 from workflows_app.errors import LeaseLost, StepMisuse
 from workflows_app.models import Attempt, Message, Run, Step
 from workflows_app.protocol.runs import FailedAttempt, Failures, History, StepKind, StepRecord
@@ -357,8 +358,9 @@ class Journal:
     def _record(
         self, steps: list[StepRecord], attempts: list[FailedAttempt]
     ) -> dict[str, StepRecord]:
-        if attempts:
-            return self._record_attempts(steps, attempts)
+        races = [step for step in steps if step.kind is StepKind.RACE]
+        if attempts or races:
+            return self._record_together(steps, attempts, races)
         all_new = insert_steps(self._lease, steps) == len(steps)
         return {} if all_new else self._what_stands(steps)
 
@@ -376,13 +378,18 @@ class Journal:
                 renew([self._lease])
         return record
 
-    def _record_attempts(
-        self, steps: list[StepRecord], attempts: list[FailedAttempt]
+    def _record_together(
+        self, steps: list[StepRecord], attempts: list[FailedAttempt], races: list[StepRecord]
     ) -> dict[str, StepRecord]:
         with settling():
             hold(self._lease)
             add_attempts(self._lease.run_id, attempts)
             all_new = insert_steps(self._lease, steps) == len(steps) if steps else True
+            for race in races:
+                # What a loser is at work on may be among the steps, or be recorded already.
+                withdrawn = withdraw(self._lease.run_id, race)
+                for start in range(0, len(withdrawn), MAX_ROWS):
+                    insert_steps(self._lease, withdrawn[start : start + MAX_ROWS])
         return {} if all_new else self._what_stands(steps)
 
     def _refuse_transaction(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from workflows_app.models import Step
 from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.faults import is_cancellation
 from workflows_app.protocol.runs import UNDO
 
 
@@ -23,11 +24,23 @@ def steps_to_keep(steps: Sequence[Step], error: Mapping[str, Any]) -> list[Step]
     if culprit is None:
         return list(steps)
     opened: Mapping[str, int] = error.get("opened", {})
-    return [
+    kept = [
         step
         for step in steps
         if step.kind == Step.Kind.PATCHED
+        or is_cancellation(step.error)
         or (_came_before(step, culprit, opened) and not _failed_beside(step, culprit, steps))
+    ]
+    return _without_open_races(kept)
+
+
+def _without_open_races(steps: Sequence[Step]) -> list[Step]:
+    """A race whose end is not kept is run again, also by the branches that had lost it."""
+    decided = {step.key for step in steps if step.kind == Step.Kind.RACE}
+    return [
+        step
+        for step in steps
+        if not is_cancellation(step.error) or (step.error_info or {})["lost"] in decided
     ]
 
 

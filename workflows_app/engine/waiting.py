@@ -14,6 +14,7 @@ from workflows_app.engine.database import run_sql
 from workflows_app.engine.journal import as_row
 from workflows_app.engine.outcomes import readable
 from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.step_inputs import input_of_wait
 from workflows_app.models import Event, Message, Run, Step, Waiter
 from workflows_app.protocol.codec import decode_json, encode_json
 from workflows_app.protocol.durations import format_duration
@@ -107,7 +108,7 @@ def _record(run: Run, waiter: Waiter, result: dict[str, object]) -> Step:
         name=said["stepName"],
         kind=StepKind(said["kind"]),
         branch=said["branch"],
-        input=encode_json({"event": waiter.event_id, "timeout": said["timeout"]}),
+        input=input_of_wait(waiter.event_id, said["timeout"]),
         result=encode_json(result),
         error=None,
         attempts=1,

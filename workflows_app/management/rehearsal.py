@@ -11,6 +11,7 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.begun import begun_steps
 from workflows_app.engine.journal import load_history
+from workflows_app.engine.withdrawing import Lost
 from workflows_app.errors import IncompatibleHistory
 from workflows_app.models import Message, Run
 from workflows_app.protocol.codec import decode_json
@@ -31,19 +32,21 @@ from workflows_app.worker.local import run_info
 
 
 class ForgetfulRecorder:
-    """Takes what a turn would store and keeps only how the function itself failed, and the marks
-    of changes.
+    """Takes what a turn would store and keeps only how the function itself failed, the marks of
+    changes, and which branches have lost.
     """
 
     def __init__(self) -> None:
         self.failures: list[FailedAttempt] = []
         self.marks: list[StepRecord] = []
+        self.lost: list[Lost] = []
 
     def record(
         self, steps: list[StepRecord], attempts: list[FailedAttempt]
     ) -> dict[str, StepRecord]:
         self.failures += attempts
         self.marks += [step for step in steps if step.kind is StepKind.PATCHED]
+        self.lost += [Lost.of(step) for step in steps if step.kind is StepKind.RACE]
         return {}
 
     def atomic(self, execute: Callable[[], StepRecord]) -> NoReturn:
@@ -109,7 +112,8 @@ class _Rehearsal:
             error = decode_json(attempt.error)
             return f"between its steps the code raises {error['type']}: {error['message']}"
         asked = {call.key for call in outcome.calls} if isinstance(outcome, Suspended) else set()
-        return _left_behind(owed - asked, self._history)
+        lost = {key for key in owed if any(each.include_step(key) for each in self._recorder.lost)}
+        return _left_behind(owed - asked - lost, self._history)
 
 
 def _owed_calls(run: Run) -> list[str]:
