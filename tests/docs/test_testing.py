@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, read_blocks
+from workflows_app.testing import RunUnderTest, WorkflowTest
 
 PAGE = ROOT / "docs/testing.md"
 
@@ -33,3 +35,12 @@ def test_the_tests_on_the_page_pass(tmp_path: Path):
 
     expected = sum(text.count("def test_") for text in blocks)
     assert f"{expected} passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", [WorkflowTest, RunUnderTest])
+def test_the_page_names_all_that_the_kit_offers(kind: type):
+    names = {name for name in dir(kind) if not name.startswith("_")}
+
+    named = set(re.findall(r"\b\w+\b", " ".join(re.findall(r"`([^`\n]+)`", PAGE.read_text()))))
+
+    assert names - named == set()

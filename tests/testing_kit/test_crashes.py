@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 
 from tests.shells import Define
 from workflows_app.conf import get_settings
-from workflows_app.testing import WorkflowTest
+from workflows_app.testing import ProcessDied, WorkflowTest
 
 pytestmark = pytest.mark.django_db
 
@@ -172,3 +172,19 @@ def test_a_crash_that_never_came_fails_the_test(define: Define, shop: Shop, verb
     ):
         getattr(flows, verb)("chrage")
         flows.start(define()(shop.order))
+
+
+def test_a_run_in_the_callers_process_dies_with_it_and_a_worker_takes_over(
+    define: Define, flows: WorkflowTest, shop: Shop
+):
+    flows.crash_after("charge")
+
+    with pytest.raises(ProcessDied, match='at step "charge"'):
+        define()(shop.order).run()
+    (run,) = flows.runs()
+    flows.work()
+    assert run.status == "running"
+
+    flows.advance(get_settings().LEASE)
+    assert run.result == ["charge", "book", "ship"]
+    assert shop.done == ["charge", "book", "ship"]

@@ -121,6 +121,12 @@ def test_the_newest_mock_counts(define: Define, flows: WorkflowTest):
     assert flows.start(define()(two_mails)).result == ["new", "new"]
 
 
+def test_a_mock_holds_in_the_callers_process_too(define: Define, flows: WorkflowTest):
+    flows.mock_step("mail", returns="mocked")
+
+    assert define()(two_mails).run().result == ["mocked", "mocked"]
+
+
 def test_a_mocked_result_must_be_json_as_a_real_one(define: Define, flows: WorkflowTest):
     flows.mock_step("charge", returns={1, 2})
 

@@ -3,6 +3,7 @@
 `WorkflowTest` is for any test case of Django; pytest has the fixture `workflows` as well.
 """
 
+from workflows_app.testing.crashes import ProcessDied
 from workflows_app.testing.driver import WorkflowTest
 from workflows_app.testing.requests import SentRequest
 from workflows_app.testing.runs import FailedAttempt, RecordedStep, RunError, RunUnderTest
@@ -10,6 +11,7 @@ from workflows_app.testing.waits import Wait
 
 __all__ = [
     "FailedAttempt",
+    "ProcessDied",
     "RecordedStep",
     "RunError",
     "RunUnderTest",

@@ -18,7 +18,7 @@ from workflows_app.sdk import authoring
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.events import NotifiedRun, Webhook
 from workflows_app.testing.crashes import ProcessDied
-from workflows_app.testing.runs import RunUnderTest
+from workflows_app.testing.runs import RunUnderTest, under_test
 from workflows_app.testing.scripting import Scripting, name_of
 from workflows_app.testing.transport import ScriptedTransport
 from workflows_app.testing.verdicts import Verdict
@@ -60,7 +60,7 @@ class WorkflowTest(Scripting):
         self._is_open = False
         self._open.close()
         if kind is None:
-            self.check_faults_happened()
+            self._check_faults_happened()
 
     # -- runs
 
@@ -78,14 +78,14 @@ class WorkflowTest(Scripting):
         found = self._runs().filter(run_id=workflow_run_id).newest_first().first()
         if found is None:
             raise RunNotFound(f'there is no run with the id "{workflow_run_id}"')
-        return RunUnderTest.of(found)
+        return under_test(found)
 
     def runs(self, workflow: Workflow | str | None = None) -> list[RunUnderTest]:
         """All runs, or those of one workflow, in the order in which they were started."""
         runs = self._runs().order_by("pk")
         if workflow is not None:
             runs = runs.filter(workflow=name_of(workflow))
-        return list(dict.fromkeys(map(RunUnderTest.of, runs)))
+        return list(dict.fromkeys(map(under_test, runs)))
 
     def cancel(self, run: RunUnderTest) -> None:
         """Cancel a run, as someone does from outside, and work on what that wakes. Raises

@@ -59,12 +59,6 @@ class RunUnderTest:
     def __init__(self, pk: int) -> None:
         self._first = pk
 
-    @classmethod
-    def of(cls, run: Run) -> RunUnderTest:
-        while run.origin is not None and run.origin.run_id == run.run_id:
-            run = run.origin
-        return cls(run.pk)
-
     def __repr__(self) -> str:
         return f"<RunUnderTest: {self._tell()}>"
 
@@ -151,7 +145,7 @@ class RunUnderTest:
         """The run that a `context.invoke` of this name has started. Raises NotFound."""
         for invocation in self.row.invocations.select_related("child").order_by("pk"):
             if step in (invocation.key, decode_json(invocation.step)["stepName"]):
-                return RunUnderTest.of(invocation.child)
+                return under_test(invocation.child)
         raise NotFound(f'no step "{step}" has started a run: {self._tell()}')
 
     def webhook(self, step: str | None = None) -> Webhook:
@@ -220,6 +214,12 @@ class RunUnderTest:
             return f"waits for {waits}" if waits else "is due"
         error = _error(run.error)
         return f"has {run.status}" if error is None else f"has failed: {error}"
+
+
+def under_test(run: Run) -> RunUnderTest:
+    while run.origin is not None and run.origin.run_id == run.run_id:
+        run = run.origin
+    return RunUnderTest(run.pk)
 
 
 def _tell_wait(wait: Wait) -> str:

@@ -99,7 +99,7 @@ class Scripting:
         """The requests that were made, oldest first."""
         return list(self._transport.requests.sent)
 
-    def check_faults_happened(self) -> None:
+    def _check_faults_happened(self) -> None:
         """Raises AssertionError for those that were planned in vain: their names may be wrong."""
         __tracebackhide__ = True
         unused = [*self._transport.steps.unused_faults(), *self._transport.crashes.unused()]

@@ -12,7 +12,7 @@ from workflows_app.errors import InvalidInput
 from workflows_app.protocol.runs import StepKind
 from workflows_app.sdk.steps import Ask
 
-_WITH_FUNCTIONS = (StepKind.RUN, StepKind.ATOMIC)
+_WITH_FUNCTIONS = (StepKind.RUN, StepKind.ATOMIC, StepKind.ROLLBACK)
 
 NOT_GIVEN: Any = object()
 
