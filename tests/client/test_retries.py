@@ -206,6 +206,17 @@ def test_it_is_said_which_run_to_look_for_when_all_answers_are_lost(
     assert scripted.methods == ["POST", "GET", "POST", "GET", "POST"]
 
 
+def test_a_server_that_has_gone_since_may_have_started_the_run_before(
+    scripted_client: Any, scripted: Scripted
+):
+    scripted.fails(LOST).answers(200, NO_RUNS)
+    for _ in range(3):
+        scripted.fails(UNREACHABLE)
+
+    with pytest.raises(AnswerLost, match="ReadTimeout"):
+        scripted_client.trigger("order")
+
+
 def test_many_runs_are_looked_for_one_by_one(scripted_client: Any, scripted: Scripted):
     triggers = [Trigger("order", workflow_run_id=name) for name in "ab"]
     scripted.fails(LOST).answers(200, logged("a")).answers(200, logged("b"))

@@ -12,7 +12,13 @@ from typing import Any
 
 from workflows_app.client.api import Api
 from workflows_app.client.contents import encode_content
-from workflows_app.client.errors import AnswerLost, ClientError, ServerFailed, UnreadableAnswer
+from workflows_app.client.errors import (
+    AnswerLost,
+    ClientError,
+    ServerFailed,
+    ServerUnreachable,
+    UnreadableAnswer,
+)
 from workflows_app.client.exchange import Flow, Outcome, Pause, Request
 from workflows_app.client.filters import Moment, RunFilter
 from workflows_app.client.options import Duration, option_headers, split_content_type
@@ -102,19 +108,25 @@ def _item(api: Api, wanted: Trigger, run_id: str) -> dict[str, Any]:
 def _started(
     api: Api, request: Request, named: Sequence[_Named]
 ) -> Generator[Request | Pause, Outcome, tuple[TriggeredRun, ...]]:
+    lost: ClientError | None = None
     number = 0
     while True:
         try:
-            said = yield from api.ask(request)
-            return _read(said, named)
-        except (AnswerLost, ServerFailed) as lost:
-            number += 1
-            if number > api.backoff.retries:
-                raise _unknown(lost, named) from lost
-            yield Pause(length=api.backoff.pause(number, {}))
-            found = yield from _look(api, named, lost)
-            if found:
-                return found
+            return _read((yield from api.ask(request)), named)
+        except ServerUnreachable as error:
+            if lost is None:
+                raise
+            # This one has done nothing, which says nothing of the one before.
+            raise _unknown(lost, named) from error
+        except (AnswerLost, ServerFailed) as error:
+            lost = error
+        number += 1
+        if number > api.backoff.retries:
+            raise _unknown(lost, named) from lost
+        yield Pause(length=api.backoff.pause(number, {}))
+        found = yield from _look(api, named, lost)
+        if found:
+            return found
 
 
 def _look(api: Api, named: Sequence[_Named], lost: ClientError) -> Flow[tuple[TriggeredRun, ...]]:
