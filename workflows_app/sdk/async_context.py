@@ -302,7 +302,7 @@ class AsyncContext(BaseContext):
         scope = self._enter("continue_as_new")
         await self._interrupt(self._replay.end(scope, self._new_beginning(scope, payload)))
 
-    async def cancel(self) -> None:
+    async def cancel(self) -> NoReturn:
         """End this run as cancelled. Does not return."""
         await self._interrupt(self._replay.end(self._enter("cancel"), CancelRun()))
 

@@ -273,7 +273,7 @@ class Context(BaseContext):
         scope = self._scope()
         raise self._replay.end(scope, self._new_beginning(scope, payload))
 
-    def cancel(self) -> None:
+    def cancel(self) -> NoReturn:
         """End this run as cancelled. Does not return."""
         raise self._replay.end(self._scope(), CancelRun())
 
