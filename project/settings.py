@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "django_q",
     "workflows_app",
     "project.shop",
+    "examples",
 ]
 
 MIDDLEWARE = [
