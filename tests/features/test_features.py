@@ -337,6 +337,44 @@ def test_branches_of_all_kinds_run_at_once(define: Define, flows: WorkflowTest) 
     assert run.result == ["slept", "answered", [1, "event"], "end"]
 
 
+@shows("context.race")
+def test_the_first_branch_that_ends_wins(define: Define, flows: WorkflowTest) -> None:
+    @define()
+    async def story(context: Any) -> Any:
+        async def approved() -> Any:
+            return (await context.wait_for_event("approval", "approved")).event_data
+
+        async def too_late() -> str:
+            await context.sleep("patience", "2d")
+            return "too late"
+
+        return await context.race(approved, too_late)
+
+    in_time, late = flows.start(story), flows.start(story)
+    flows.notify("approved", "yes", run=in_time)
+    flows.advance("2d")
+    flows.notify("approved", "yes", run=late)
+
+    assert (in_time.result, late.result) == ("yes", "too late")
+
+
+@shows("context.map")
+def test_a_function_is_mapped_over_items(define: Define, flows: WorkflowTest) -> None:
+    @define()
+    async def story(context: Any) -> Any:
+        async def pack(item: int) -> Any:
+            await context.sleep("rest", "1h")
+            return await context.run("pack", lambda: item * 10)
+
+        return await context.map(pack, range(5), concurrency=2)
+
+    run = flows.start(story)
+    assert len(run.waits) == 2
+    flows.advance("3h")
+
+    assert run.result == [0, 10, 20, 30, 40]
+
+
 # -- when things go wrong
 
 
