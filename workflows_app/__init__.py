@@ -22,6 +22,8 @@ from workflows_app.sdk.events import (
     WebhookRequest,
     WebhookResult,
 )
+from workflows_app.sdk.logging_middleware import logging_middleware
+from workflows_app.sdk.middlewares import Callbacks, Middleware
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.rollback import Undo
 
@@ -30,12 +32,14 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncContext",
     "CallResponse",
+    "Callbacks",
     "Context",
     "EventResult",
     "Failure",
     "FlowControlSpec",
     "InlineRun",
     "InvokeResponse",
+    "Middleware",
     "NotifiedRun",
     "NotifyResult",
     "RunFailed",
@@ -51,6 +55,7 @@ __all__ = [
     "WorkflowRetryAfterError",
     "WorkflowsError",
     "get_workflow",
+    "logging_middleware",
     "notify",
     "workflow",
 ]

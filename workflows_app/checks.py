@@ -22,6 +22,7 @@ from django.utils.module_loading import import_string
 
 from workflows_app.conf import Settings, get_settings, is_debug
 from workflows_app.worker.lanes import BROKER, NAME_VARIABLE, Lane, lane_names, workflow_lanes
+from workflows_app.worker.middlewares import import_middlewares
 
 TAG = "workflows"
 TRANSPORTS = ("local", "http")
@@ -93,6 +94,14 @@ def _check_values(settings: Settings) -> Iterator[CheckMessage]:
                 hint="Set it to more than zero, or leave it out.",
                 id="workflows.E006",
             )
+    try:
+        import_middlewares(settings.MIDDLEWARES)
+    except ImproperlyConfigured as error:
+        yield Error(
+            str(error),
+            hint='Give the full dotted name of each, such as "workflows_app.logging_middleware".',
+            id="workflows.E008",
+        )
     try:
         import_string(settings.DISPATCHER)
     except ImportError as error:

@@ -33,6 +33,8 @@ class Settings:
     """The database alias that holds the app's tables."""
     DISPATCHER: str = "workflows_app.worker.doorbell.DatabaseDispatcher"
     """Who rings when work falls due: a class with the shape of `engine.ports.Dispatcher`."""
+    MIDDLEWARES: tuple[str, ...] = ()
+    """What is told how all runs of workflows registered here get on: names of `Middleware`s."""
 
     RETRIES: int = 3
     RETRY_DELAY: str = ""
@@ -100,12 +102,22 @@ def _nothing(kind: str) -> None:
         raise ValueError("a duration is needed, such as 90s; this setting cannot do without one")
 
 
+def _names(raw: object) -> tuple[str, ...]:
+    """Raises ValueError for what is neither a list of texts nor a text with commas."""
+    names = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of names is needed")
+    return tuple(name.strip() for name in names if name.strip())
+
+
 def _read(name: str, kind: str, raw: object) -> Any:
     try:
         if "timedelta" in kind:
             if raw is None or raw in ("", "none"):
                 return _nothing(kind)
             return raw if isinstance(raw, timedelta) else parse_duration(str(raw))
+        if "tuple" in kind:
+            return _names(raw)
         if kind == "int":
             return int(str(raw))
         if kind == "bool":

@@ -36,7 +36,7 @@ def reads_as(text: str, default: object) -> bool:
         return text == "none"
     if isinstance(default, timedelta):
         return parse_duration(text) == default
-    return text == (str(default) or "(empty)")
+    return text == ("(empty)" if default in ("", ()) else str(default))
 
 
 def test_every_setting_is_documented_with_its_variable():

@@ -83,6 +83,7 @@ histories = st.builds(
         st.builds(Failures, count=st.integers(1, 1000), retry_at=st.none() | moments),
         max_size=3,
     ),
+    observed=texts,
 )
 attempts = st.builds(
     FailedAttempt,
@@ -158,6 +159,7 @@ outcomes = (
         waits=st.lists(waits, max_size=2).map(tuple),
         notifications=st.lists(notifications, max_size=2).map(tuple),
         wake_at=st.none() | moments,
+        observed=st.none() | texts,
     )
     | st.builds(Finished, result=st.none() | texts)
     | st.builds(Failed, error=texts)
@@ -271,6 +273,7 @@ def test_this_is_how_a_turn_looks() -> None:
     history = History(
         steps=(STEP,),
         failures={"a": Failures(count=2, retry_at=NOON), "": Failures(count=1, retry_at=None)},
+        observed='["nap@1"]',
     )
 
     assert json.loads(encode_turn(RUN, history)) == {
@@ -306,6 +309,7 @@ def test_this_is_how_a_turn_looks() -> None:
             "a": {"count": 2, "retryAt": "2030-01-02T12:00:00+00:00"},
             "": {"count": 1, "retryAt": None},
         },
+        "observed": '["nap@1"]',
     }
 
 
@@ -330,7 +334,13 @@ NOTIFICATION = Notification(
         (Failed(error="{}"), {"type": "failed", "error": "{}"}),
         (Canceled(), {"type": "canceled"}),
         (
-            Suspended(calls=(CALL,), waits=(WAIT,), notifications=(NOTIFICATION,), wake_at=NOON),
+            Suspended(
+                calls=(CALL,),
+                waits=(WAIT,),
+                notifications=(NOTIFICATION,),
+                wake_at=NOON,
+                observed='["ask"]',
+            ),
             {
                 "type": "suspended",
                 "calls": [
@@ -369,6 +379,7 @@ NOTIFICATION = Notification(
                     }
                 ],
                 "wakeAt": "2030-01-02T12:00:00+00:00",
+                "observed": '["ask"]',
             },
         ),
         (
@@ -405,6 +416,7 @@ NOTIFICATION = Notification(
                 "waits": [],
                 "notifications": [],
                 "wakeAt": None,
+                "observed": None,
             },
         ),
     ],

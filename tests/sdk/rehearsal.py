@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,13 +100,14 @@ class Rehearsal:
         """The keys of steps that the server is at work on."""
         self.turns = 0
         self.thread_ends = 0
+        self.observed = ""
 
     def turn(self, extent: Extent = Extent.TO_THE_NEXT_WAIT) -> TurnOutcome:
         self.turns += 1
-        return run_turn(
+        outcome = run_turn(
             self.workflow,
             self.run,
-            self.journal.history(),
+            replace(self.journal.history(), observed=self.observed),
             Ports(
                 recorder=self.journal,
                 threads=self.threads,
@@ -117,6 +118,9 @@ class Rehearsal:
             max_result_bytes=self.max_result_bytes,
             extent=extent,
         )
+        if isinstance(outcome, Suspended) and outcome.observed is not None:
+            self.observed = outcome.observed
+        return outcome
 
     def play(self, extent: Extent = Extent.TO_THE_NEXT_WAIT) -> TurnOutcome:
         """Turn after turn, with calls answered, waits waited out, and what is invoked returning its

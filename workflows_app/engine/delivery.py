@@ -134,7 +134,7 @@ def deliver_turn(lease: Lease, stopping: threading.Event | None = None) -> None:
     """Have the workflow function go on, and settle how that ended. Raises LeaseLost, Stopping."""
     run = lease.run
     # Nothing can have been recorded before the first claim of a message.
-    history = load_history(run) if lease.claims > 1 else History()
+    history = load_history(run, lease.request) if lease.claims > 1 else History()
     started_at = clock.now()
     turn = Turn(run=run, history=history, lease=lease, stopping=stopping)
     try:

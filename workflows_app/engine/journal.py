@@ -46,14 +46,14 @@ _FAILURES = """
 """
 
 
-def load_history(run: Run) -> History:
-    """What the run has recorded, oldest first."""
+def load_history(run: Run, observed: str = "") -> History:
+    """What the run has recorded, oldest first; with what its last turn left for middlewares."""
     failures: dict[str, Failures] = {}
     for key, retry_at in fetch_sql(_FAILURES, [run.pk]):
         before = failures.get(key)
         count = before.count + 1 if before else 1
         failures[key] = Failures(count=count, retry_at=read_moment(retry_at))
-    return History(steps=_load_steps(run.pk), failures=failures)
+    return History(steps=_load_steps(run.pk), failures=failures, observed=observed)
 
 
 def _load_steps(run_id: int) -> tuple[StepRecord, ...]:

@@ -31,8 +31,8 @@ from workflows_app.protocol.wire import encode_call
 def settle_turn(lease: Lease, run: Run, outcome: TurnOutcome) -> None:
     """Raises LeaseLost when another worker has taken over; then nothing was written."""
     match outcome:
-        case Suspended(calls=(), invocations=(), waits=(), notifications=(), wake_at=wake_at):
-            _wait(lease, wake_at)
+        case Suspended(calls=(), invocations=(), waits=(), notifications=()):
+            _wait(lease, outcome)
         case Suspended() as suspended:
             _suspend(lease, run, suspended)
         case Finished(result=result):
@@ -67,7 +67,7 @@ def _suspend(lease: Lease, run: Run, suspended: Suspended) -> None:
         with settling():
             to_notify = suspended.notifications
             notified = events.lock_for(run, to_notify) if to_notify else {}
-            _wait(lease, suspended.wake_at)
+            _wait(lease, suspended)
             _owe_calls(run, suspended.calls)
             invoke(run, suspended.invocations)
             waiting.begin(run, suspended.waits)
@@ -79,13 +79,15 @@ def _suspend(lease: Lease, run: Run, suspended: Suspended) -> None:
             fail(run, describe_error(error))
 
 
-def _wait(lease: Lease, wake_at: datetime | None) -> None:
-    """Give the lease up until `wake_at`; at once if something has come for the run since it was
-    taken.
+def _wait(lease: Lease, suspended: Suspended) -> None:
+    """Give the lease up until the run is to wake; at once if something has come for it since the
+    lease was taken.
     """
+    wake_at, observed = suspended.wake_at, suspended.observed
     changed = Message.objects.held(lease.message_id, lease.token).update(
         token=None,
         due_at=Case(When(wakes=lease.wakes, then=Value(wake_at)), default=Value(clock.now())),
+        **({} if observed is None else {"request": observed}),
     )
     if not changed:
         raise LeaseLost

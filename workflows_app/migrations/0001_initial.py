@@ -722,7 +722,9 @@ class Migration(migrations.Migration):
                 (
                     "request",
                     models.TextField(
-                        blank=True, default="", help_text="JSON: what a call is to send."
+                        blank=True,
+                        default="",
+                        help_text="JSON: what a call is to send; what the middlewares of a turn's run know.",
                     ),
                 ),
                 ("created_at", models.DateTimeField()),

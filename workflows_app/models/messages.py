@@ -124,7 +124,11 @@ class Message(models.Model):
         FlowControl, null=True, on_delete=models.SET_NULL, related_name="messages", db_index=False
     )
     key = models.CharField(max_length=320, blank=True, default="", help_text="The step it serves.")
-    request = models.TextField(blank=True, default="", help_text="JSON: what a call is to send.")
+    request = models.TextField(
+        blank=True,
+        default="",
+        help_text="JSON: what a call is to send; what the middlewares of a turn's run know.",
+    )
     created_at = models.DateTimeField()
 
     objects = MessageQuerySet.as_manager()

@@ -160,6 +160,8 @@ class History:
 
     steps: tuple[StepRecord, ...] = ()
     failures: Mapping[str, Failures] = field(default_factory=dict)
+    observed: str = ""
+    """What its last turn left as `Suspended.observed`; empty when there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +225,8 @@ class Suspended:
     waits: tuple[EventWait, ...] = ()
     notifications: tuple[Notification, ...] = ()
     wake_at: datetime | None = None
+    observed: str | None = None
+    """What middlewares have been told, for the next turn; None when the run has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,7 @@ def encode_turn(run: RunInfo, history: History) -> bytes:
         },
         "steps": [_step(step) for step in history.steps],
         "failures": failures,
+        "observed": history.observed,
     }
     return encode_json(wire).encode()
 
@@ -106,7 +107,7 @@ def decode_turn(body: bytes) -> tuple[RunInfo, History]:
             for key, failure in wire["failures"].items()
         }
         steps = tuple(_read_step(step) for step in wire["steps"])
-        return info, History(steps=steps, failures=failures)
+        return info, History(steps=steps, failures=failures, observed=_text(wire, "observed"))
     except _MALFORMED as error:
         raise InvalidInput(f"the body is not a delivery of a turn: {error!r}") from None
 
@@ -408,6 +409,7 @@ def _outcome(outcome: TurnOutcome) -> Json:
                 "waits": [_wait(wait) for wait in outcome.waits],
                 "notifications": [_notification(each) for each in outcome.notifications],
                 "wakeAt": _moment(outcome.wake_at),
+                "observed": outcome.observed,
             }
         case Finished(result=result):
             return {"type": "finished", "result": result}
@@ -432,6 +434,7 @@ def _read_outcome(wire: Json) -> TurnOutcome:
                 waits=tuple(_read_wait(wait) for wait in wire["waits"]),
                 notifications=tuple(_read_notification(each) for each in wire["notifications"]),
                 wake_at=_optional(_read_moment, wire, "wakeAt"),
+                observed=_optional(_text, wire, "observed"),
             )
         case "finished":
             return Finished(result=_optional(_text, wire, "result"))

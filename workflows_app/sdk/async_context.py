@@ -47,12 +47,14 @@ from workflows_app.sdk.interrupts import (
     ordinary_errors,
 )
 from workflows_app.sdk.invoking import run_to_invoke
+from workflows_app.sdk.observers import Told
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.racing import NAME, Race, check_branches
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.rollback import RollbackFunction
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
+from workflows_app.sdk.telling import tell_async
 from workflows_app.sdk.traffic import (
     GRACE,
     QUIET_ROUNDS,
@@ -352,13 +354,25 @@ class AsyncContext(BaseContext):
     async def _find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
         options = StepOptions() if kind is StepKind.RACE else self._options
         try:
-            return self._replay.find(scope, name, kind, options)
+            key, recorded = self._replay.find(scope, name, kind, options)
         except Halt as halt:
             if self._traffic.interrupt is not None:
                 raise
             await self._interrupt(halt)
         except Unrecorded:
             await self._traffic.park()
+        now = self._replay.now
+        await self._tell(self._observers.found(scope, key, name, kind, recorded, now))
+        return key, recorded
+
+    async def _tell(self, told: Told | None) -> None:
+        if told is None:
+            return
+        self._traffic.busy += 1
+        try:
+            await tell_async(told)
+        finally:
+            self._traffic.leave()
 
     async def _wait(self, scope: Scope, moment: datetime | None) -> NoReturn:
         self._replay.wait(scope, moment)
@@ -411,6 +425,7 @@ class AsyncContext(BaseContext):
         kwargs: dict[str, Any],
         given: str | None,
     ) -> Any:
+        await self._tell(self._observers.step_starts(ask))
         started_at = self._replay.now()
         self._traffic.busy += 1
         try:
@@ -422,6 +437,7 @@ class AsyncContext(BaseContext):
                 outcome = await self._fail(ask, started_at, given, error)
             else:
                 stood = await self._record([record], [])
+                await self._tell(self._observers.step_finished(ask, stood.get(ask.key, record)))
                 return self._replay.value_of(stood[ask.key]) if ask.key in stood else value
         finally:
             self._traffic.leave()
@@ -430,6 +446,7 @@ class AsyncContext(BaseContext):
     async def _execute_atomic(
         self, scope: Scope, ask: Ask, function: Callable[[], Any], given: str | None
     ) -> Any:
+        await self._tell(self._observers.step_starts(ask))
         started_at = self._replay.now()
         raised: list[Exception] = []
 
@@ -454,6 +471,7 @@ class AsyncContext(BaseContext):
                     await self._interrupt(Halt(error))
                 outcome = await self._fail(ask, started_at, given, raised[0])
             else:
+                await self._tell(self._observers.step_finished(ask, record))
                 return self._replay.value_of(record)
         finally:
             self._traffic.leave()
@@ -465,6 +483,7 @@ class AsyncContext(BaseContext):
         """The step's failure as recorded, or when it may be tried again."""
         attempt, record = self._replay.failed(ask, started_at, given, error)
         stood = await self._record([] if record is None else [record], [attempt])
+        await self._tell(self._observers.step_failed(ask, error, attempt))
         if record is not None:
             return stood.get(ask.key, record)
         assert attempt.retry_at is not None  # noqa: S101 - the only other outcome of `failed`
@@ -496,6 +515,10 @@ class AsyncContext(BaseContext):
             with ordinary_errors:
                 work = self._start(function, args, kwargs)
                 return await (work if ask.timeout is None else _within(ask, ask.timeout, work))
+        except StepTimeout:
+            if not inspect.iscoroutinefunction(function):
+                await self._tell(self._observers.leaves_behind(ask))
+            raise
         finally:
             current_step.reset(token)
 
@@ -531,6 +554,8 @@ class AsyncContext(BaseContext):
             self._traffic.busy += 1
             try:
                 recorded = (await self._record([recorded], [])).get(key, recorded)
+                kind, now = StepKind.SLEEP, self._replay.now
+                await self._tell(self._observers.found(scope, key, name, kind, recorded, now))
             finally:
                 self._traffic.leave()
         if recorded.ended_at > self._replay.now():

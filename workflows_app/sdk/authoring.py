@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.context import Context
 from workflows_app.sdk.events import NotifiedRun, encode_event
 from workflows_app.sdk.launching import engine
+from workflows_app.sdk.middlewares import Middleware, check_middlewares
 from workflows_app.sdk.payloads import encode_payload
 
 Body = Callable[[Context], Any] | Callable[[AsyncContext], Awaitable[Any]]
@@ -83,6 +84,11 @@ def with_defaults(request: RunRequest) -> RunRequest:
     return replace(request, **unset)
 
 
+def middlewares_of(workflow: Workflow) -> Sequence[Middleware]:
+    """In the order in which they are told: those of the project, then those of the workflow."""
+    return (*engine().middlewares(), *workflow.middlewares)
+
+
 class Workflow:
     """A durable function. Made by `@workflow`; its attributes are the defaults of its runs."""
 
@@ -98,6 +104,7 @@ class Workflow:
         failure_url: str | None,
         flow_control: FlowControlSpec | None,
         transport: Literal["local", "http"] | None,
+        middlewares: Sequence[Middleware] = (),
     ) -> None:
         self.name = name
         self.function = function
@@ -109,6 +116,7 @@ class Workflow:
         self.failure_url = failure_url
         self.flow_control = flow_control
         self.transport = transport
+        self.middlewares = check_middlewares(name, middlewares)
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", name)
         self.__module__ = function.__module__
@@ -231,6 +239,7 @@ def workflow(  # noqa: PLR0913 - one keyword per option
     failure_url: str | None = None,
     flow_control: FlowControlSpec | None = None,
     transport: Literal["local", "http"] | None = None,
+    middlewares: Sequence[Middleware] = (),
 ) -> Callable[[Body], Workflow]:
     """Make a function durable and register it under `name`.
 
@@ -258,6 +267,7 @@ def workflow(  # noqa: PLR0913 - one keyword per option
             failure_url=failure_url,
             flow_control=flow_control,
             transport=transport,
+            middlewares=middlewares,
         )
         before = _registry.get(name)
         if before is not None and before.__module__ != made.__module__:

@@ -16,6 +16,7 @@ from workflows_app.protocol.exchange import check_headers
 from workflows_app.protocol.runs import CallRequest, RunInfo, RunRequest, StepRecord
 from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt, RollBack
 from workflows_app.sdk.launching import engine
+from workflows_app.sdk.observers import NOBODY, Observers
 from workflows_app.sdk.patches import Known, followed
 from workflows_app.sdk.payloads import decode_payload, encode_body, encode_payload
 from workflows_app.sdk.replay import Recorder, Replay
@@ -69,6 +70,8 @@ class Ports:
     on_patched: Callable[[str, bool], None] = lambda change_id, followed: None
     read_payload: Callable[[bytes], Any] = decode_payload
     complete: Callable[[RunRequest], RunRequest] = _completed
+    observers: Observers = NOBODY
+    """Set by `sdk.turn`."""
 
 
 class BaseContext:
@@ -78,6 +81,10 @@ class BaseContext:
         self._replay = replay
         self._ports = ports
         self._options = options or StepOptions()
+
+    @property
+    def _observers(self) -> Observers:
+        return self._ports.observers
 
     @property
     def _info(self) -> RunInfo:

@@ -46,6 +46,7 @@ from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.rollback import RollbackFunction, refuse_async
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
+from workflows_app.sdk.telling import tell
 from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Context(BaseContext):
         """
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.CALL, self._options)
+        key, recorded = self._find(scope, name, StepKind.CALL)
         if recorded is not None:
             return CallResponse.from_result(self._replay.value_of(recorded))
         context = self.options(retries=retries, retry_delay=retry_delay, timeout=timeout)
@@ -191,7 +192,7 @@ class Context(BaseContext):
         """
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.INVOKE, self._options)
+        key, recorded = self._find(scope, name, StepKind.INVOKE)
         if recorded is not None:
             return InvokeResponse.from_result(self._replay.value_of(recorded))
         run = run_to_invoke(
@@ -229,7 +230,7 @@ class Context(BaseContext):
         """
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.NOTIFY, self._options)
+        key, recorded = self._find(scope, name, StepKind.NOTIFY)
         if recorded is not None:
             return notify_result(event_id, event_data, self._replay.value_of(recorded))
         self._replay.notifications.append(
@@ -326,6 +327,11 @@ class Context(BaseContext):
     def _scope(self) -> Scope:
         return current_scope.get() or self._replay.root
 
+    def _find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
+        key, recorded = self._replay.find(scope, name, kind, self._options)
+        tell(self._observers.found(scope, key, name, kind, recorded, self._replay.now))
+        return key, recorded
+
     def _wait(self, scope: Scope, moment: datetime | None) -> Suspend:
         self._replay.wait(scope, moment)
         return Suspend()
@@ -350,7 +356,7 @@ class Context(BaseContext):
     ) -> Any:
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, kind, self._options)
+        key, recorded = self._find(scope, name, kind)
         if recorded is not None:
             return self._replay.value_of(recorded)
         ask = self._replay.prepare(scope, key, name, kind, self._options)
@@ -367,6 +373,7 @@ class Context(BaseContext):
     def _execute(
         self, scope: Scope, ask: Ask, function: Callable[[], Any], given: str | None
     ) -> Any:
+        tell(self._observers.step_starts(ask))
         started_at = self._replay.now()
         try:
             value = self._invoke(ask, function)
@@ -375,11 +382,13 @@ class Context(BaseContext):
         except Exception as error:  # noqa: BLE001 - a step may raise anything
             return self._fail(scope, ask, started_at, given, error)
         stood = self._record([record], [])
+        tell(self._observers.step_finished(ask, stood.get(ask.key, record)))
         return self._replay.value_of(stood[ask.key]) if ask.key in stood else value
 
     def _execute_atomic(
         self, scope: Scope, ask: Ask, function: Callable[[], Any], given: str | None
     ) -> Any:
+        tell(self._observers.step_starts(ask))
         started_at = self._replay.now()
         raised: list[Exception] = []
 
@@ -399,6 +408,7 @@ class Context(BaseContext):
             if raised:
                 return self._fail(scope, ask, started_at, given, raised[0])
             raise self._replay.stop(Halt(error)) from error
+        tell(self._observers.step_finished(ask, record))
         return self._replay.value_of(record)
 
     def _fail(
@@ -406,6 +416,7 @@ class Context(BaseContext):
     ) -> Any:
         attempt, record = self._replay.failed(ask, started_at, given, error)
         stood = self._record([] if record is None else [record], [attempt])
+        tell(self._observers.step_failed(ask, error, attempt))
         if record is None:
             raise self._wait(scope, attempt.retry_at)
         try:
@@ -452,6 +463,7 @@ class Context(BaseContext):
         thread.start()
         thread.join(timeout.total_seconds())
         if not outcome:
+            tell(self._observers.leaves_behind(ask))
             raise StepTimeout(
                 f'step "{ask.name}" did not finish within its timeout of {format_duration(timeout)}'
             )
@@ -463,7 +475,7 @@ class Context(BaseContext):
     def _await_event(self, name: str, kind: StepKind, event_id: str, timeout: Timeout) -> Any:
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, kind, self._options)
+        key, recorded = self._find(scope, name, kind)
         if recorded is not None:
             return self._replay.value_of(recorded)
         self._replay.waits.append(
@@ -474,11 +486,13 @@ class Context(BaseContext):
     def _sleep(self, name: str, end: Callable[[], tuple[datetime, str]]) -> None:
         self._refuse_nesting(name)
         scope = self._scope()
-        key, recorded = self._replay.find(scope, name, StepKind.SLEEP, self._options)
+        key, recorded = self._find(scope, name, StepKind.SLEEP)
         if recorded is None:
             until, given = end()
             recorded = self._replay.sleep_record(scope, key, name, until, given)
             recorded = self._record([recorded], []).get(key, recorded)
+            kind, now = StepKind.SLEEP, self._replay.now
+            tell(self._observers.found(scope, key, name, kind, recorded, now))
         if recorded.ended_at > self._replay.now():
             raise self._wait(scope, recorded.ended_at)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from workflows_app.errors import StepMisuse
 from workflows_app.protocol.runs import InlineRun, RunRequest, TriggeredRun
 from workflows_app.sdk.events import NotifiedRun
+from workflows_app.sdk.middlewares import Middleware
 
 
 class Launcher(Protocol):
@@ -17,6 +19,9 @@ class Launcher(Protocol):
     def url_of(self, workflow: str) -> str: ...
 
     def notify(self, event_id: str, data: bytes, run_id: str | None) -> list[NotifiedRun]: ...
+
+    def middlewares(self) -> Sequence[Middleware]:
+        """Those of all runs, outside of their workflows' own."""
 
     def completed(self, request: RunRequest) -> RunRequest:
         """A request that lacks its URL, or the name that the URL stands for, with that and what its

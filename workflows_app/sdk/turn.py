@@ -33,10 +33,11 @@ from workflows_app.protocol.runs import (
     TurnOutcome,
 )
 from workflows_app.sdk.async_context import AsyncContext
-from workflows_app.sdk.authoring import Workflow
-from workflows_app.sdk.base_context import Ports, current_scope, current_step
+from workflows_app.sdk.authoring import Workflow, middlewares_of
+from workflows_app.sdk.base_context import BaseContext, Ports, current_scope, current_step
 from workflows_app.sdk.context import Context
 from workflows_app.sdk.interrupts import CancelRun, ContinueAsNew, Halt, Interrupt, ordinary_errors
+from workflows_app.sdk.observers import NOBODY, Observers
 from workflows_app.sdk.replay import Extent, Replay
 from workflows_app.sdk.sagas import (
     Rollback,
@@ -47,6 +48,7 @@ from workflows_app.sdk.sagas import (
     what_remains,
 )
 from workflows_app.sdk.steps import step_behind
+from workflows_app.sdk.telling import tell
 from workflows_app.sdk.undoing import undo, undo_in_a_loop
 
 _FINAL = (
@@ -73,20 +75,44 @@ def run_turn(  # noqa: PLR0913 - a turn's surroundings
 
     Raises what `ports.recorder` raises: LeaseLost, or the database's errors.
     """
+
+    def begin(history: History, extent: Extent) -> Replay:
+        return Replay(run, history, now, max_result_bytes, extent)
+
+    watched = () if extent is Extent.RECORDED else middlewares_of(workflow)
+    if not watched:
+        return _take_turn(workflow, history, ports, begin, extent)
+    context = BaseContext(begin(History(failures=history.failures), extent), ports)
+    observers = Observers(watched, run.workflow, context)
+    tell(observers.run_starts(history))
+    watching = replace(ports, observers=observers)
+    outcome = _take_turn(workflow, history, watching, begin, extent)
+    tell(observers.turn_ends(outcome, now()))
+    if isinstance(outcome, Suspended):
+        return replace(outcome, observed=observers.memory())
+    return outcome
+
+
+Begin = Callable[[History, Extent], Replay]
+
+
+def _take_turn(
+    workflow: Workflow, history: History, ports: Ports, begin: Begin, extent: Extent
+) -> TurnOutcome:
     forward, rollback = parted(history)
-    replay = Replay(run, forward, now, max_result_bytes, _extent_of(extent, rollback))
+    replay = begin(forward, _extent_of(extent, rollback))
     if rollback is None or extent is Extent.RECORDED:
         outcome = drive(workflow, replay, ports)
         rollback = rollback_after(replay.saga, outcome, replay.stopped)
         if rollback is None or extent is Extent.RECORDED:
             return outcome
-        ports.recorder.record([rollback.record(now())], [])
+        ports.recorder.record([rollback.record(replay.now())], [])
         if extent is Extent.ONE_BATCH:
             # Whoever stores the entry does so after this delivery: nothing may be undone before.
-            return Suspended(wake_at=now())
+            return Suspended(wake_at=replay.now())
     elif (misfit := _ask_again(workflow, replay, ports)) is not None:
         return misfit
-    undoing = Replay(run, History(failures=history.failures), now, max_result_bytes, extent)
+    undoing = begin(History(failures=history.failures), extent)
     return _undo(workflow, undoing, ports, what_remains(rollback, replay.saga), rollback)
 
 
@@ -108,7 +134,7 @@ def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
     except Interrupt as interrupt:
         return _interrupted(replay, ports, interrupt)
     except _FINAL as error:
-        return Failed(error=_describe(error))
+        return _failed(replay, ports, error)
     except Exception as error:  # noqa: BLE001 - the function may raise anything
         return _function_failed(replay, ports, error, started_at)
 
@@ -119,10 +145,10 @@ def _ask_again(workflow: Workflow, replay: Replay, ports: Ports) -> Failed | Non
     How it ends was decided before, except where the code no longer fits.
     """
     with suppress(Exception, Interrupt):
-        _call(workflow, replay, replace(ports, recorder=_Deaf()))
+        _call(workflow, replay, replace(ports, recorder=_Deaf(), observers=NOBODY))
     match replay.stopped:
         case Halt(cause=IncompatibleHistory() as error):
-            return Failed(error=_describe(error))
+            return _failed(replay, ports, error)
     return None
 
 
@@ -177,7 +203,7 @@ async def _drive(workflow: Workflow, replay: Replay, ports: Ports) -> Any:
 def _interrupted(replay: Replay, ports: Ports, interrupt: Interrupt) -> TurnOutcome:
     match interrupt:
         case Halt(cause=(IncompatibleHistory() | StepMisuse()) as error):
-            return Failed(error=_describe(error))
+            return _failed(replay, ports, error)
         case Halt():
             raise interrupt.cause
         case CancelRun():
@@ -190,11 +216,17 @@ def _interrupted(replay: Replay, ports: Ports, interrupt: Interrupt) -> TurnOutc
             return replay.suspended()
 
 
+def _failed(replay: Replay, ports: Ports, error: Exception) -> Failed:
+    tell(ports.observers.function_failed(error, replay.function_attempt))
+    return Failed(error=_describe(error))
+
+
 def _function_failed(
     replay: Replay, ports: Ports, error: Exception, started_at: datetime
 ) -> TurnOutcome:
     attempt = replay.function_failed(error, started_at)
     ports.recorder.record([], [attempt])
+    tell(ports.observers.function_failed(error, attempt.number, attempt.retry_at))
     if attempt.retry_at is None:
         return Failed(error=_describe(error))
     replay.wait(replay.root, attempt.retry_at)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from workflows_app.conf import get_settings
 from workflows_app.engine import events, inline, ports, triggering
 from workflows_app.engine.addresses import serve_url, served_name
 from workflows_app.models import Account
@@ -13,6 +15,8 @@ from workflows_app.protocol.runs import InlineRun, RunRequest, TriggeredRun
 from workflows_app.protocol.urls import check_url
 from workflows_app.sdk import authoring, launching
 from workflows_app.sdk.events import NotifiedRun
+from workflows_app.sdk.middlewares import Middleware
+from workflows_app.worker.middlewares import import_middlewares
 from workflows_app.worker.transport import WorkflowTransport
 
 
@@ -48,6 +52,9 @@ class Engine:
 
     def url_of(self, workflow: str) -> str:
         return serve_url(workflow)
+
+    def middlewares(self) -> Sequence[Middleware]:
+        return import_middlewares(get_settings().MIDDLEWARES)
 
     def completed(self, request: RunRequest) -> RunRequest:
         name = request.workflow or served_name(check_url(request.url))
