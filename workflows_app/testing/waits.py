@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from workflows_app.engine import clock
+from workflows_app.engine.withdrawing import Lost
 from workflows_app.models import Attempt, Invocation, Message, Run, Step, Waiter
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.wire import decode_call
@@ -36,9 +37,11 @@ def waits_of(run: Run) -> list[Wait]:
 
 
 def _sleeps(run: Run) -> Iterator[Wait]:
+    lost = [Lost.of(race) for race in run.steps.filter(kind=Step.Kind.RACE)]
     asleep = run.steps.filter(kind=Step.Kind.SLEEP, ended_at__gt=clock.now())
     for step in asleep.order_by("pk"):
-        yield Wait(step=step.name, kind="sleep", until=step.ended_at)
+        if not any(each.include(step.branch) for each in lost):
+            yield Wait(step=step.name, kind="sleep", until=step.ended_at)
 
 
 def _events(run: Run) -> Iterator[Wait]:
