@@ -174,3 +174,74 @@ def test_a_run_that_another_sdk_began_in_parallel_is_not_taken_over(serve_story:
     assert run.error["error"] == "IncompatibleHistory"
     assert "another SDK" in run.error["message"]
     assert run.url == f"{HOST}/story"
+
+
+# -- races and maps
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_branch_whose_step_ends_first_wins(serve_story: ServeStory, cloud: Cloud, seed: int):
+    async def story(context: Any) -> Any:
+        async def slow() -> str:
+            await context.run("slow", returns(None))
+            return str(await context.run("slower", returns("slow")))
+
+        async def answer() -> Any:
+            return (await context.wait_for_event("answer", "never")).event_data
+
+        first = await context.race(slow, lambda: context.run("quick", returns("quick")), answer)
+        return [first, await context.run("after", returns(first))]
+
+    chance = random.Random(seed)
+    cloud.order = lambda owed: chance.randrange(len(owed))
+    run = serve_story(story).run()
+
+    won = next(name for name in run.results if name in ("quick", "slower"))
+    winner = "quick" if won == "quick" else "slow"
+    assert run.result == [winner, winner]
+
+
+def test_a_race_may_be_won_by_a_deadline(serve_story: ServeStory, cloud: Cloud):
+    async def story(context: Any) -> Any:
+        async def expire() -> str:
+            await context.sleep("patience", "3d")
+            return "expired"
+
+        async def answer() -> Any:
+            return (await context.wait_for_event("answer", "approved")).event_data
+
+        return await context.race(answer, expire)
+
+    expired = serve_story(story).run()
+    approved = serve_story(story).trigger()
+    cloud.order = lambda owed: max(range(len(owed)), key=lambda index: owed[index].count == 0)
+    while "approved" not in approved.waits:
+        cloud.deliver(cloud.owed.pop(0))
+        cloud.owed = [
+            each
+            for each in cloud.owed
+            if not each.count or each.run.steps[each.count - 1]["stepName"] != "patience"
+        ]
+    cloud._notify(["approved"], b"yes")
+    cloud.deliver_all()
+
+    assert (expired.result, approved.result) == ("expired", "yes")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_map_works_on_so_many_items_at_a_time(serve_story: ServeStory, cloud: Cloud, seed: int):
+    async def story(context: Any) -> Any:
+        async def one(number: int) -> Any:
+            twice = await context.run("twice", returns(2 * number))
+            await context.sleep("pause", "1s")
+            return await context.run("more", returns(twice + 1))
+
+        return await context.map(one, range(5), concurrency=2)
+
+    chance = random.Random(seed)
+    cloud.order = lambda owed: chance.randrange(len(owed))
+    run = serve_story(story).run()
+
+    assert run.result == [1, 3, 5, 7, 9]
+    opened = [step["branch"] for step in run.steps if step.get("branch")]
+    assert set(opened[:3]) <= {"1", "2"}

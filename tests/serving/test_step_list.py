@@ -218,6 +218,19 @@ def test_deliveries_that_know_different_parts_give_a_step_the_same_number():
     assert numbers(less, "more@1", "deep@1.1") == numbers(more, "more@1", "deep@1.1")
 
 
+def test_a_branch_that_begins_later_does_not_take_the_numbers_of_others():
+    past = past_of(
+        [
+            *[plan("left", 1, "1"), plan("right", 2, "2")],
+            *[result("left", 1, concurrent=2), result("right", 2, concurrent=2)],
+        ]
+    )
+
+    ((going_on, _), (begun, _)) = numbers(past, "more@2", "left@3")
+
+    assert (going_on, begun > 4) == (4, True)
+
+
 def test_a_number_that_is_taken_is_not_given_out_again():
     group = [plan("left", 1, "1"), plan("right", 2, "2")]
     ((deep, _),) = numbers(past_of(group), "deep@1.1")

@@ -9,14 +9,14 @@ those of a parallel group in a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 
 from workflows_app.protocol.runs import StepKind
 from workflows_app.serving.asking import Asked
-from workflows_app.serving.step_list import Past
+from workflows_app.serving.step_list import Past, Plan
 
 _SCATTERED = 500_000_000
 """From here on stand numbers that follow from a step's key."""
@@ -37,30 +37,40 @@ class Numbered:
 
 def number(news: Sequence[Asked], past: Past) -> list[Numbered]:
     """Only the next step of the function itself can be alone; then `concurrent` is 1."""
-    alone = len(news) == 1 and not news[0].branch and not past.plans
-    size = 1 if alone else max(2, len(news))
+    groups = {plan.branch: plan for plan in reversed(past.announced)}
+    goes_on = [each for each in news if each.branch in groups and each.branch]
+    is_quiet = not past.plans and not goes_on
+    alone = len(news) == 1 and not news[0].branch and is_quiet
     row = count(1 + max((each for each in past.numbers if each < _SCATTERED), default=0))
-    return [_numbered(each, past, size, row) for each in news]
+    numbered = []
+    for each in news:
+        size = 1 if alone else max(2, len(news))
+        if each in goes_on:
+            size = groups[each.branch].concurrent
+            found = _in_branch(each, groups[each.branch], past)
+        elif is_quiet and "." not in each.branch:
+            found = next(row)
+        else:
+            found = _scattered(each.key, past)
+        numbered.append(_numbered(each, found, size))
+    return numbered
 
 
-def _numbered(asked: Asked, past: Past, size: int, row: Iterator[int]) -> Numbered:
-    before = [plan for plan in past.announced if plan.branch == asked.branch]
-    if asked.branch and before:
-        # Steps of a branch are a group's size apart, so branches do not meet.
-        size = before[0].concurrent
-        found = before[0].number + len(before) * size
-        found = _scattered(asked.key, past) if found in past.numbers else found
-    elif past.plans or "." in asked.branch:
-        found = _scattered(asked.key, past)
-    else:
-        found = next(row)
+def _in_branch(asked: Asked, first: Plan, past: Past) -> int:
+    """Steps of a branch are its group's size apart, so that branches do not meet."""
+    before = sum(plan.branch == asked.branch for plan in past.announced)
+    found = first.number + before * first.concurrent
+    return _scattered(asked.key, past) if found in past.numbers else found
+
+
+def _numbered(asked: Asked, found: int, concurrent: int) -> Numbered:
     return Numbered(
         number=found,
         key=asked.key,
         name=asked.name,
         branch=asked.branch,
         kind=asked.kind,
-        concurrent=size,
+        concurrent=concurrent,
     )
 
 

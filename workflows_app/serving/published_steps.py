@@ -12,7 +12,7 @@ from workflows_app.protocol.codec import decode_json, encode_json
 from workflows_app.protocol.durations import parse_duration
 from workflows_app.protocol.runs import StepKind, StepRecord
 from workflows_app.serving.numbering import Numbered
-from workflows_app.serving.step_list import BRANCH, ERROR, KEY, KIND
+from workflows_app.serving.step_list import BRANCH, ERROR, INPUT, KEY, KIND
 
 _TYPES = {
     StepKind.RUN: "Run",
@@ -49,6 +49,8 @@ def encode_plan(step: Numbered, details: dict[str, Any]) -> str:
 def encode_result(step: Numbered, record: StepRecord, details: dict[str, Any]) -> str:
     """The end of a step. Its result is written also where there is none, as some SDKs need it."""
     said = {**announced(step), "out": record.result or "null", **details, **_own(step)}
+    if step.kind not in _TYPES:
+        said[INPUT] = record.input
     if record.error is not None:
         said[ERROR] = {**decode_json(record.error), "attempts": record.attempts}
     return encode_json(said)

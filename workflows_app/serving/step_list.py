@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from workflows_app.errors import IncompatibleHistory, InvalidInput
@@ -22,10 +22,10 @@ from workflows_app.protocol.runs import History, StepKind, StepRecord
 from workflows_app.sdk.scopes import Scope
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a recorded step was done, which the list does not say; but done it is."""
-KEY, BRANCH, KIND, ERROR = "key", "branch", "kind", "error"
-"""What steps of ours say beyond the protocol: the first two in plans, all three where the type does
-not tell the kind, the last in the result of a step that has failed.
+"""The list does not say when its steps were done, only in which order; but done they are."""
+KEY, BRANCH, KIND, INPUT, ERROR = "key", "branch", "kind", "input", "error"
+"""What steps of ours say beyond the protocol: the first two in plans, the first four where the type
+does not tell the kind, the last in the result of a step that has failed.
 """
 
 
@@ -133,6 +133,7 @@ class _Reader:
         self._scopes: dict[str, Scope] = {}
         self._plans: dict[int, Plan] = {}
         self._keys: set[str] = set()
+        self._done: set[str] = set()
         self._records: dict[int, StepRecord] = {}
         self._numbers: set[int] = set()
         self._delivered: Plan | None = None
@@ -170,8 +171,12 @@ class _Reader:
             key = str(step.details[KEY])
         else:
             key = self._name("", step.name)
-        self._keys.add(key)
-        self._records[step.step_id] = record_of(step, key, branch)
+        self._is_repeated = key in self._done
+        if not self._is_repeated:
+            self._keys.add(key)
+            self._done.add(key)
+            moment = _LONG_AGO + timedelta(milliseconds=len(self._done))
+            self._records[step.step_id] = record_of(step, key, branch, moment)
 
     def _name(self, branch: str, name: str) -> str:
         """The key of the branch's next step of this name."""
@@ -212,7 +217,7 @@ def _kind_of(step: PublishedStep) -> StepKind:
     return StepKind(said) if said in set(StepKind) else kind_of_type(step.type)
 
 
-def record_of(step: PublishedStep, key: str, branch: str) -> StepRecord:
+def record_of(step: PublishedStep, key: str, branch: str, moment: datetime) -> StepRecord:
     error = step.details.get(ERROR)
     attempts = error.get("attempts", 1) if isinstance(error, Mapping) else 1
     return StepRecord(
@@ -220,12 +225,12 @@ def record_of(step: PublishedStep, key: str, branch: str) -> StepRecord:
         name=step.name,
         kind=_kind_of(step),
         branch=branch,
-        input=None,
+        input=step.details.get(INPUT),
         result=None if error else _result_of(step),
         error=encode_json(error) if error else None,
         attempts=attempts,
-        started_at=_LONG_AGO,
-        ended_at=_LONG_AGO,
+        started_at=moment,
+        ended_at=moment,
     )
 
 

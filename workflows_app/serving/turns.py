@@ -79,9 +79,14 @@ class Pass:
 
     @property
     def asked(self) -> dict[str, Asked]:
-        """The next steps by key, and the marks that show only at the end."""
+        """The next steps by key. A race is one once it is decided; a mark may come at the end."""
+        found = {
+            key: each
+            for key, each in self.replay.asked.items()
+            if each.kind is not StepKind.RACE or self.record(key) is not None
+        }
         marks = [asked_of(each) for each in self.done.steps if each.kind is StepKind.PATCHED]
-        return {**self.replay.asked, **{each.key: each for each in marks}}
+        return {**found, **{each.key: each for each in marks}}
 
     def has_executed(self, key: str) -> bool:
         return self.attempt(key) is not None or self.record(key) is not None
