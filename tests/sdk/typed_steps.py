@@ -14,6 +14,7 @@ from workflows_app import (
     EventResult,
     InvokeResponse,
     NotifyResult,
+    Undo,
     Webhook,
     WebhookResult,
     workflow,
@@ -22,6 +23,12 @@ from workflows_app import (
 
 def price_of(product: str, quantity: int = 1) -> int:
     return quantity
+
+
+def forget(undo: Undo) -> None: ...
+
+
+async def forget_async(undo: Undo) -> None: ...
 
 
 async def fetch(url: str) -> dict[str, str]:
@@ -33,6 +40,8 @@ def plain(context: Context) -> None:
     assert_type(context.run("price", price_of, "tea", quantity=2), int)
     assert_type(context.atomic("price", price_of, product="tea"), int)
     assert_type(context.options(retries=1).run("price", price_of, "tea"), int)
+    undoable = context.options(retry_delay="1s", backoff="linear", sensitive=True, rollback=forget)
+    assert_type(undoable.run("price", price_of, "tea"), int)
     assert_type(context.run("names", lambda: ["a", "b"]), list[str])
     assert_type(context.parallel(lambda: price_of("tea"), lambda: price_of("pot")), list[int])
     assert_type(context.call("ask", url="https://peer.example"), CallResponse)
@@ -49,6 +58,8 @@ async def awaited(context: AsyncContext) -> None:
     assert_type(await context.run("fetch", fetch, "https://peer.example"), dict[str, str])
     assert_type(await context.atomic("price", price_of, "tea", quantity=2), int)
     assert_type(await context.options(retries=1).run("fetch", fetch, url=""), dict[str, str])
+    undoable = context.options(rollback=forget_async)
+    assert_type(await undoable.run("price", price_of, "tea"), int)
     assert_type(await context.call("ask", url="https://peer.example"), CallResponse)
     assert_type(await context.wait_for_event("wait", "event"), EventResult)
     assert_type(await context.patched("change"), bool)
@@ -62,6 +73,8 @@ def what_does_not_fit(context: Context) -> None:
     context.run("price", price_of)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     context.run("price", price_of, 7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     context.run("price", price_of, "tea", cups=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    context.options(rollback=price_of)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    context.options(backoff="quadratic")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     context.run(price_of, "tea")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
@@ -81,6 +94,10 @@ def decorated(context: Context) -> dict[str, int]:
 @workflow("typed-awaited")
 async def decorated_async(context: AsyncContext) -> dict[str, str]:
     return await context.run("fetch", fetch, "")
+
+
+def rolls_back(context: Context) -> int:
+    context.roll_back("no stock")  # nothing has to follow it: it does not return
 
 
 def begins_anew(context: Context) -> int:

@@ -53,7 +53,8 @@ def test_undoing_can_be_mocked(define: Define, flows: WorkflowTest):
     flows.start(define(retries=0)(trip.book)).assert_step("undo flight")
 
     assert trip.refunded == []
-    mock.assert_called_once()
+    ((undo,), _) = mock.call_args
+    assert undo == Undo(step="flight", key="flight", finished=True, result="flight-1", error=None)
 
 
 def test_undoing_can_be_made_to_fail(define: Define, flows: WorkflowTest):

@@ -179,7 +179,7 @@ class _Table:
         return show(shown, size, self.url_of("step_value", self.run.pk, step.pk, field))
 
     def _tone(self, step: Step) -> str:
-        if step.error is not None:
+        if step.has_failed:
             return "failed"
         return "asleep" if step.kind == Step.Kind.SLEEP else "done"
 

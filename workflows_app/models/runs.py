@@ -11,6 +11,7 @@ from django.db.models import Q
 from workflows_app.models.access import Account
 from workflows_app.models.flow_control import FlowControl
 from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.runs import UNDO
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -238,6 +239,11 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def has_failed(self) -> bool:
+        """The error of a rollback's own entry is that of the run, which led to it."""
+        return self.error is not None and self.key != UNDO
 
     @property
     def error_info(self) -> dict[str, Any] | None:

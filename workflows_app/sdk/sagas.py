@@ -7,10 +7,9 @@ run only undoes: each step's undoing is a step too, under the key of the step an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from workflows_app.errors import IncompatibleHistory, RollbackFailed, StepError
 from workflows_app.protocol.codec import decode_json, encode_json
@@ -25,7 +24,7 @@ from workflows_app.protocol.runs import (
     TurnOutcome,
 )
 from workflows_app.sdk.interrupts import RollBack
-from workflows_app.sdk.rollback import Undo, without_result
+from workflows_app.sdk.rollback import RollbackFunction, Undo
 from workflows_app.sdk.scopes import MAX_NAME
 from workflows_app.sdk.steps import StepOptions
 
@@ -119,7 +118,8 @@ class UndoStep:
     name: str
     options: StepOptions
     is_atomic: bool
-    function: Callable[[], Any]
+    function: RollbackFunction
+    undo: Undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,21 +184,23 @@ def _undo_step(key: str, step: Undoable | None) -> UndoStep:
             name=f"undo {key}"[:MAX_NAME],
             options=StepOptions(),
             is_atomic=False,
-            function=lambda: _unknown(key),
+            function=_refuse,
+            undo=Undo(step=key, key=key, finished=False, result=None, error=None),
         )
     return UndoStep(
         key=f"{key}{UNDO}",
         name=f"undo {step.name}"[:MAX_NAME],
         options=step.options,
         is_atomic=step.kind is StepKind.ATOMIC,
-        function=without_result(step.options.rollback, _undo(step)),
+        function=step.options.rollback,
+        undo=_undo(step),
     )
 
 
-def _unknown(key: str) -> None:
+def _refuse(undo: Undo) -> None:
     raise IncompatibleHistory(
-        f'the code no longer asks for step "{key}" with a rollback function, which is to undo it: '
-        "put the old code back and resume the run from the dead letter queue"
+        f'the code no longer asks for step "{undo.key}" with a rollback function, which is to undo '
+        "it: put the old code back and resume the run from the dead letter queue"
     )
 
 

@@ -13,6 +13,7 @@ from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.base_context import Ports
 from workflows_app.sdk.context import Context
 from workflows_app.sdk.replay import Replay
+from workflows_app.sdk.rollback import without_result
 from workflows_app.sdk.sagas import UndoStep
 from workflows_app.sdk.steps import Ask
 
@@ -48,7 +49,7 @@ class _Undoing(Context):
         ask = self._replay.prepare(scope, step.key, step.name, StepKind.ROLLBACK, step.options)
         if not isinstance(ask, Ask):
             raise self._wait(scope, ask)
-        function = self._ports.stand_in(ask) or step.function
+        function = without_result(self._ports.stand_in(ask) or step.function, step.undo)
         if step.is_atomic:
             self._execute_atomic(scope, replace(ask, timeout=None), function, None)
         else:
@@ -70,7 +71,7 @@ class _AsyncUndoing(AsyncContext):
         ask = self._replay.prepare(scope, step.key, step.name, StepKind.ROLLBACK, step.options)
         if not isinstance(ask, Ask):
             await self._wait(scope, ask)
-        function = self._ports.stand_in(ask) or step.function
+        function = without_result(self._ports.stand_in(ask) or step.function, step.undo)
         if step.is_atomic:
             await self._execute_atomic(scope, ask, function, None)
         else:

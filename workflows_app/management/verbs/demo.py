@@ -67,7 +67,7 @@ def _show(console: Console, site: Site, workflow: Workflow, options: Options) ->
 
 
 def _line(step: Step) -> str:
-    outcome = step.error or (SENSITIVE if step.sensitive else step.result)
+    outcome = step.error if step.has_failed else (SENSITIVE if step.sensitive else step.result)
     return f"  {step.name:<16} {_milliseconds(step.ended_at - step.started_at)}  {_short(outcome)}"
 
 

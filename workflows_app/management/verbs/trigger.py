@@ -77,4 +77,4 @@ def _wait(console: Console, run: Run) -> None:
 
 
 def _step(step: Step) -> str:
-    return f'step "{step.name}" {"finished" if step.error is None else "failed"}'
+    return f'step "{step.name}" {"failed" if step.has_failed else "finished"}'

@@ -24,6 +24,7 @@ from workflows_app.protocol.durations import unix_milliseconds
 from workflows_app.protocol.ids import start_message_id, step_message_id, waiter_message_id
 from workflows_app.protocol.published import abandoned_key
 from workflows_app.protocol.redaction import redactor_of
+from workflows_app.protocol.runs import UNDO
 from workflows_app.rest.pagination import PageRequest
 from workflows_app.rest.parameters import Parameters
 from workflows_app.rest.upstash.bodies import RunEventBody, RunEventsBody, StepInfoBody
@@ -150,7 +151,8 @@ class Source:
 def _results(runs: QuerySet[Run], now: datetime) -> QuerySet[Step]:
     """Those whose time has come while their run was alive."""
     in_time = Q(run__ended_at=None) | Q(ended_at__lte=F("run__ended_at"))
-    results = Step.objects.exclude(kind__in=_ANNOUNCED).filter(error=None, ended_at__lte=now)
+    finished = Q(error=None) | Q(key=UNDO)
+    results = Step.objects.exclude(kind__in=_ANNOUNCED).filter(finished, ended_at__lte=now)
     return results.filter(in_time, run__in=runs)
 
 

@@ -101,7 +101,7 @@ def recorded_details(step: Step) -> StepDetailsBody:
 
 
 def _state(run: Run, step: Step, now: datetime) -> StepState:
-    if step.error is not None:
+    if step.has_failed:
         return "STEP_FAILED"
     if step.ended_at <= (run.ended_at or now):
         return "STEP_SUCCESS"
@@ -114,7 +114,7 @@ def _failed_the_run(rows: RunRows, step: Step) -> bool:
 
 
 def _errors(rows: RunRows, step: Step) -> StepDetailsBody:
-    if step.error_info is None:
+    if step.error_info is None or not step.has_failed:
         return {}
     failed = rows.failed.get(step.key)
     if failed:
