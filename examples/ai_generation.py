@@ -1,14 +1,13 @@
 """All in one: download a data set, have an AI summarize it chunk by chunk, and mail a report.
 
-Shows a download of hours without a worker, calls of OpenAI side by side, ten at a time, and of
-Resend.
+Shows a download of hours without a worker, calls of OpenAI side by side, ten at a time (`map`), and
+a call of Resend.
 
     manage.py workflows trigger ai-generation --body '{"dataset_id": "sales", "user_id": "ada"}'
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from typing import TypedDict
@@ -18,7 +17,7 @@ from workflows_app import AsyncContext, CallResponse, WorkflowNonRetryableError,
 CHUNK_SIZE = 1000
 """Rows."""
 AT_A_TIME = 10
-"""Chunks; the calls of so many are under way at once."""
+"""Chunks whose calls are under way."""
 TASK = "Summarize the data of the user in a few sentences, and name what stands out."
 
 
@@ -35,12 +34,11 @@ async def ai_generation(context: AsyncContext) -> str:
     rows: list[object] = downloaded.body
     chunks = [rows[start : start + CHUNK_SIZE] for start in range(0, len(rows), CHUNK_SIZE)]
 
-    findings: list[str] = []
-    for start in range(0, len(chunks), AT_A_TIME):
-        batch = enumerate(chunks[start : start + AT_A_TIME], start)
-        summaries = await asyncio.gather(*(summary(context, n, chunk) for n, chunk in batch))
-        findings.append(await context.run(f"aggregate-results-{start}", aggregate, summaries))
+    async def process(chunk: list[object]) -> str:
+        return await summary_of(context, chunk)
 
+    summaries = await context.map(process, chunks, concurrency=AT_A_TIME)
+    findings = await context.run("aggregate-results", aggregate, summaries)
     report = await context.run("generate-report", generate_report, request["dataset_id"], findings)
     sent = await context.api.resend.call(
         "send-report",
@@ -57,9 +55,9 @@ async def ai_generation(context: AsyncContext) -> str:
     return mail_id
 
 
-async def summary(context: AsyncContext, number: int, chunk: list[object]) -> str:
+async def summary_of(context: AsyncContext, chunk: list[object]) -> str:
     answer = await context.api.openai.call(
-        f"process-chunk-{number}",
+        "process-chunk",
         token=os.environ.get("OPENAI_API_KEY", ""),
         operation="chat.completions.create",
         body={
@@ -92,5 +90,5 @@ def aggregate(summaries: list[str]) -> str:
     return " ".join(summaries)
 
 
-def generate_report(dataset_id: str, findings: list[str]) -> str:
-    return "\n".join([f"What {dataset_id} says:", *findings])
+def generate_report(dataset_id: str, findings: str) -> str:
+    return f"What {dataset_id} says: {findings}"

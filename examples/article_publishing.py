@@ -8,7 +8,6 @@ not an error; and limits that all runs of a workflow share (flow control).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TypedDict
 
 from workflows_app import (
@@ -42,7 +41,7 @@ def publish_articles(context: Context) -> list[str]:
             "analyze", workflow=analyze_content, body=article, headers={"X-Priority": "low"}
         )
 
-    analyses = context.parallel(*(partial(analysis_of, article) for article in articles))
+    analyses = context.map(analysis_of, articles)
     published: list[str] = []
     for article, analysis in zip(articles, analyses, strict=True):
         if not (analysis.is_failed or analysis.is_canceled):
