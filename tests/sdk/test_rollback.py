@@ -484,6 +484,51 @@ def test_a_step_cannot_ask_for_it(rehearse_workflow: Any, registry: dict[str, Wo
     assert_failed(rehearse_workflow(order_async).play(), "StepError", INSIDE)
 
 
+@pytest.mark.parametrize("verb", ["cancel", "roll_back", "continue_as_new"])
+def test_a_rollback_function_cannot_end_the_run(
+    rehearse_workflow: Any, registry: dict[str, Workflow], verb: str
+) -> None:
+    @workflow("order")
+    def order(context: Context) -> None:
+        undoable = context.options(rollback=lambda undo: getattr(context, verb)(), retries=3)
+        undoable.run("reserve", int)
+        raise WorkflowNonRetryableError("stop")
+
+    @workflow("order-async")
+    async def order_async(context: AsyncContext) -> None:
+        async def undo(undo: Undo) -> None:
+            await getattr(context, verb)()
+
+        await context.options(rollback=undo, retries=3).run("reserve", int)
+        raise WorkflowNonRetryableError("stop")
+
+    for each in (order, order_async):
+        outcome = rehearse_workflow(each).play()
+
+        assert isinstance(outcome, Failed)
+        message = loaded(outcome.error)["message"]
+        assert message.startswith('stop; not undone: step "reserve": StepMisuse: ')
+        assert 'was called inside step "undo reserve"' in message
+
+
+def test_a_rollback_function_calls_no_steps(
+    rehearse_workflow: Any, registry: dict[str, Workflow]
+) -> None:
+    @workflow("order")
+    def order(context: Context) -> None:
+        undoable = context.options(rollback=lambda undo: context.run("refund", int))
+        undoable.run("reserve", int)
+        raise WorkflowNonRetryableError("stop")
+
+    assert_failed(
+        rehearse_workflow(order).play(),
+        "WorkflowNonRetryableError",
+        'stop; not undone: step "reserve": StepMisuse: step "refund" was called inside step "undo '
+        'reserve". Steps are called by the workflow function itself: return a value from the outer '
+        "step and call the inner one after it.",
+    )
+
+
 # -- replays and crashes
 
 

@@ -276,6 +276,7 @@ class Context(BaseContext):
 
     def cancel(self) -> NoReturn:
         """End this run as cancelled. Does not return."""
+        self._refuse_nesting("cancel")
         raise self._replay.end(self._scope(), CancelRun())
 
     def roll_back(self, reason: str = "") -> NoReturn:
