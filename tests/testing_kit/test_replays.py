@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.shells import Define
+from workflows_app import Callbacks, Middleware
 from workflows_app.testing import WorkflowTest
 
 pytestmark = pytest.mark.django_db
@@ -23,17 +24,18 @@ def test_the_function_begins_anew_after_each_step(define: Define, flows: Workflo
     done: list[str] = []
 
     @define()
-    async def story(context: Any) -> int:
-        replays = next(begun)
+    async def story(context: Any) -> str:
+        next(begun)
         await context.run("one", done.append, "one")
         await context.atomic("two", done.append, "two")
         await context.sleep("three", "0s")
         await context.run("four", done.append, "four")
-        return replays
+        return "done"
 
     run = flows.start(story)
 
-    assert run.result >= 4
+    assert run.result == "done"
+    assert next(begun) == 1 + 4
     assert done == ["one", "two", "four"]
     run.assert_steps("one", "two", "three", "four")
 
@@ -153,3 +155,54 @@ def test_a_run_that_fails_by_a_step_fails_as_ever(define: Define, flows: Workflo
 
     assert run.status == "failed"
     run.assert_step("two", error=ZeroDivisionError)
+
+
+def test_steps_that_only_a_replay_asks_for_are_told(define: Define, flows: WorkflowTest):
+    is_first = itertools.chain([True], itertools.repeat(False))
+
+    @define("eager")
+    async def eager(context: Any) -> None:
+        if not next(is_first):
+            await context.run("more", lambda: None)
+
+    with pytest.raises(AssertionError, match='"eager" asked for more steps when it was replayed'):
+        flows.start(eager)
+
+
+def test_another_end_is_told(define: Define, flows: WorkflowTest):
+    is_first = itertools.chain([True], itertools.repeat(False))
+
+    @define("moody")
+    async def moody(context: Any) -> None:
+        if not next(is_first):
+            await context.cancel()
+
+    with pytest.raises(AssertionError, match='"moody" ended otherwise when it was replayed'):
+        flows.start(moody)
+
+
+def test_a_run_may_cancel_itself(define: Define, flows: WorkflowTest):
+    @define()
+    async def story(context: Any) -> None:
+        await context.run("one", lambda: 1)
+        await context.cancel()
+
+    assert flows.start(story).status == "canceled"
+
+
+def test_middlewares_are_told_once(define: Define, flows: WorkflowTest):
+    told: list[str] = []
+    callbacks = Callbacks(
+        run_started=lambda _: told.append("started"),
+        before_execution=lambda event: told.append(event.step_name),
+        run_completed=lambda _: told.append("completed"),
+    )
+
+    @define(middlewares=[Middleware("telling", callbacks=callbacks)])
+    async def story(context: Any) -> None:
+        await context.run("one", lambda: 1)
+        await context.run("two", lambda: 2)
+
+    flows.start(story)
+
+    assert told == ["started", "one", "two", "completed"]

@@ -16,7 +16,7 @@ from workflows_app.sdk.replay import Extent
 from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, Moment, ProcessDied
 from workflows_app.testing.endpoint import deliver_here
 from workflows_app.testing.invocations import InvocationScripts
-from workflows_app.testing.replays import replayed
+from workflows_app.testing.replays import check_replays
 from workflows_app.testing.requests import RequestScripts
 from workflows_app.testing.steps import StepScripts
 from workflows_app.worker import local, remote
@@ -72,7 +72,9 @@ class ScriptedTransport(WorkflowTransport):
         return self._checked(turn, outcome)
 
     def _checked(self, turn: Turn, outcome: TurnOutcome) -> TurnOutcome:
-        return replayed(turn, outcome) if self._extent is Extent.ONE_BATCH else outcome
+        if self._extent is Extent.ONE_BATCH:
+            check_replays(turn, outcome)
+        return outcome
 
     def send(self, request: Outgoing) -> Answer:
         return self.requests.send(self.delivering, request)
