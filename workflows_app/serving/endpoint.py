@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 
@@ -26,6 +26,7 @@ from workflows_app.protocol.runs import Finished, RunInfo
 from workflows_app.protocol.signing import verify
 from workflows_app.sdk.base_context import Ports
 from workflows_app.sdk.replay import Recorder
+from workflows_app.sdk.telling import tell
 from workflows_app.serving import failing
 from workflows_app.serving.answers import answered, called, notified, will_be_retried
 from workflows_app.serving.asking import Choice
@@ -158,6 +159,7 @@ class Endpoint:
             retried=delivery.retried,
             ports=partial(self._ports, run, host, past.begun),
             now=self._options.now,
+            middlewares=self._served.middlewares,
         )
 
     def _ports(self, run: RunInfo, host: Host, begun: Collection[str], recorder: Recorder) -> Ports:
@@ -176,7 +178,8 @@ class Endpoint:
         step.
         """
         start = StepList(payload=run.payload, steps=())
-        went = self._turn(delivery, run, start, host).call(Choice.NOTHING)
+        turn = replace(self._turn(delivery, run, start, host), middlewares=())
+        went = turn.call(Choice.NOTHING)
         return isinstance(went.outcome, Finished) and went.replay.is_untouched
 
     def _perform(self, run_id: str, work: Work) -> Reply:
@@ -185,6 +188,7 @@ class Endpoint:
             case Send(requests=requests):
                 for request in requests:
                     self._send(request)
+                tell(work.then)
                 return delivered(run_id, "success")
             case Notify():
                 record = notified(work.step, self._send(work.request), self._options.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 from workflows_app.errors import StepMisuse
 from workflows_app.sdk.authoring import FailureFunction
+from workflows_app.sdk.middlewares import Middleware
 from workflows_app.serving.payloads import Parser, payload_reader
 from workflows_app.serving.publisher import Publisher, QStash
 
@@ -44,6 +45,7 @@ class Options(TypedDict, total=False):
     publisher: Publisher
     env: Mapping[str, str]
     verbose: bool
+    middlewares: Sequence[Middleware]
 
 
 def _now() -> datetime:
@@ -64,6 +66,7 @@ class ServeOptions:
     publisher: Publisher | None = None
     env: Mapping[str, str] | None = None
     verbose: bool = False
+    middlewares: Sequence[Middleware] = ()
     now: Callable[[], datetime] = _now
 
     @property

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from workflows_app.errors import StepMisuse, UnknownWorkflow
 from workflows_app.protocol.runs import RunInfo, RunRequest
 from workflows_app.sdk.authoring import FailureFunction, Workflow, with_defaults
+from workflows_app.sdk.middlewares import Middleware, check_middlewares
 from workflows_app.serving.deliveries import Delivery
 from workflows_app.serving.messages import Message, Sent, batch, started
 from workflows_app.serving.options import ServeOptions
+from workflows_app.serving.watching import project_middlewares
 
 _DEFAULT_RETRIES = 3
 """Of the protocol, where nobody says another number."""
@@ -27,9 +29,19 @@ class Served:
     options: ServeOptions
     siblings: Collection[str] = ()
 
+    def __post_init__(self) -> None:
+        """Raises InvalidInput, StepMisuse for options that cannot be used."""
+        check_middlewares(self.workflow.name, self.options.middlewares)
+        _ = self.options.read_payload
+
     @property
     def failure_function(self) -> FailureFunction | None:
         return self.options.failure_function or self.workflow.failure_function
+
+    @property
+    def middlewares(self) -> Sequence[Middleware]:
+        """In the order in which they are told."""
+        return (*project_middlewares(), *self.workflow.middlewares, *self.options.middlewares)
 
     def run_of(self, delivery: Delivery, run_id: str, payload: bytes) -> RunInfo:
         workflow = self.workflow

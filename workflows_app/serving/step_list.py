@@ -60,6 +60,8 @@ class Past:
     """All of them, oldest first."""
     numbers: frozenset[int]
     """Those in use."""
+    last: StepRecord | None
+    """What is delivered, if it is the end of a step."""
     delivered: Plan | None
     """What is to be executed, if the last element is a plan."""
     is_repeated: bool
@@ -137,12 +139,13 @@ class _Reader:
         self._records: dict[int, StepRecord] = {}
         self._numbers: set[int] = set()
         self._delivered: Plan | None = None
+        self._last: StepRecord | None = None
         self._is_repeated = False
 
     def add(self, step: PublishedStep) -> None:
         number = step.step_id or step.target_step or 0
         self._numbers.add(number)
-        self._delivered = None
+        self._delivered = self._last = None
         if step.step_id:
             self._add_result(step)
         else:
@@ -176,7 +179,8 @@ class _Reader:
             self._keys.add(key)
             self._done.add(key)
             moment = _LONG_AGO + timedelta(milliseconds=len(self._done))
-            self._records[step.step_id] = record_of(step, key, branch, moment)
+            self._last = record_of(step, key, branch, moment)
+            self._records[step.step_id] = self._last
 
     def _name(self, branch: str, name: str) -> str:
         """The key of the branch's next step of this name."""
@@ -190,6 +194,7 @@ class _Reader:
             plans={plan.key: plan for plan in waiting},
             announced=tuple(self._plans.values()),
             numbers=frozenset(self._numbers),
+            last=self._last,
             delivered=self._delivered,
             is_repeated=self._is_repeated,
         )

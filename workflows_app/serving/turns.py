@@ -7,9 +7,11 @@ on as soon as its own step has ended: it does not wait for the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from typing import TypeGuard
 
 from workflows_app.errors import IncompatibleHistory, StepMisuse
 from workflows_app.protocol.codec import decode_json
@@ -24,7 +26,8 @@ from workflows_app.protocol.runs import (
     TurnOutcome,
 )
 from workflows_app.sdk.authoring import Workflow
-from workflows_app.sdk.base_context import Ports
+from workflows_app.sdk.base_context import BaseContext, Ports
+from workflows_app.sdk.middlewares import Middleware
 from workflows_app.sdk.replay import FUNCTION, Recorder
 from workflows_app.sdk.sagas import rollback_after
 from workflows_app.sdk.turn import drive
@@ -49,6 +52,7 @@ from workflows_app.serving.published_steps import (
 )
 from workflows_app.serving.recorder import Collector
 from workflows_app.serving.step_list import Past, Plan
+from workflows_app.serving.watching import Watch
 from workflows_app.serving.work import (
     Denied,
     Failing,
@@ -102,11 +106,20 @@ class Turn:
     retried: int
     ports: Callable[[Recorder], Ports]
     now: Callable[[], datetime]
+    middlewares: Sequence[Middleware] = ()
+
+    @cached_property
+    def _watch(self) -> Watch:
+        replay = self._replay(Choice.NOTHING)
+        context = BaseContext(replay, self.ports(Collector()))
+        return Watch(self.middlewares, self.sender.run.workflow, context)
 
     def take(self) -> Work:
         past = self.past
         if past.is_repeated:
             return Nothing(condition="duplicate-step")
+        if not self.retried:
+            self._watch.begin(past)
         if past.delivered is not None:
             return self._execute_planned(past.delivered.key)
         alone = not past.plans and not self.workflow.is_async
@@ -118,7 +131,19 @@ class Turn:
 
     def call(self, chosen: str | Choice) -> Pass:
         done = Collector()
-        replay = AskingReplay(
+        replay = self._replay(chosen)
+        self._watch.call_again()
+        ports = replace(self.ports(done), observers=self._watch)
+        outcome = drive(self.workflow, replay, ports)
+        if rollback_after(replay.saga, outcome, replay.stopped) is not None:
+            raise StepMisuse(
+                "a workflow that is served cannot be rolled back; have a worker run it, or undo "
+                "its steps by other steps, in the except block of a StepError"
+            )
+        return Pass(replay=replay, done=done, outcome=outcome)
+
+    def _replay(self, chosen: str | Choice) -> AskingReplay:
+        return AskingReplay(
             self.sender.run,
             self.past.history,
             self.now,
@@ -126,13 +151,6 @@ class Turn:
             chosen=chosen,
             retried=self.retried,
         )
-        outcome = drive(self.workflow, replay, self.ports(done))
-        if rollback_after(replay.saga, outcome, replay.stopped) is not None:
-            raise StepMisuse(
-                "a workflow that is served cannot be rolled back; have a worker run it, or undo "
-                "its steps by other steps, in the except block of a StepError"
-            )
-        return Pass(replay=replay, done=done, outcome=outcome)
 
     # -- which steps
 
@@ -182,7 +200,8 @@ class Turn:
             case Finished() if went.replay.is_untouched:
                 return Denied()
             case Finished(result=result):
-                return Send(requests=(ended(run_id, result),))
+                told = self._watch.turn_ends(went.outcome, self.now())
+                return Send(requests=(ended(run_id, result),), then=told)
             case ContinuedAsNew():
                 raise StepMisuse(
                     "context.continue_as_new cannot be served: the protocol has no way to end a "
@@ -190,11 +209,17 @@ class Turn:
                     "next run as a last step"
                 )
             case Canceled():
-                return Send(requests=(canceled(run_id),))
+                told = self._watch.turn_ends(went.outcome, self.now())
+                return Send(requests=(canceled(run_id),), then=told)
             case Failed():
-                return failed_for_good(went.outcome)
+                return self._failed(went.outcome)
         attempt = went.attempt(FUNCTION)
+        self._watch.fail()
         return None if attempt is None else to_be_retried(attempt, None, own_delay=False)
+
+    def _failed(self, outcome: Failed) -> Failing:
+        self._watch.fail()
+        return failed_for_good(outcome)
 
     # -- what comes of a step
 
@@ -203,11 +228,18 @@ class Turn:
         record = went.record(step.key)
         if step.kind is not StepKind.SLEEP or record is None:
             return published(self.sender, encode_plan(step, {}))
+        self._tell_begin(step)
         pause = pause_of(record)
         return published(self.sender, encode_plan(step, pause.details), pause.headers)
 
+    def _tell_begin(self, step: Numbered) -> None:
+        if not self.retried:
+            self._watch.step_is_sent(step)
+
     def _work_on(self, step: Numbered, went: Pass) -> Work:
         replay, sender = went.replay, self.sender
+        if step.kind is not StepKind.SLEEP or step.concurrent == 1:
+            self._tell_begin(step)
         match step.kind:
             case StepKind.CALL:
                 (call,) = (each for each in replay.calls if each.key == step.key)
@@ -231,9 +263,9 @@ class Turn:
             own_delay = went.replay.has_own_delay
             return to_be_retried(attempt, step.name, own_delay=own_delay)
         if record is None:
-            return _without_step(step, went.outcome)
-        if record.error is not None and (failing := _unhandled(step, went.outcome)) is not None:
-            return failing
+            return self._failed(_without_step(step, went.outcome))
+        if record.error is not None and _lets_pass(went.outcome, step):
+            return self._failed(went.outcome)
         return Send(requests=(batch([self._result(step, record)]),))
 
     def _result(self, step: Numbered, record: StepRecord) -> Message:
@@ -244,19 +276,17 @@ class Turn:
         return published(self.sender, encode_result(step, record, pause.details), headers)
 
 
-def _unhandled(step: Numbered, outcome: TurnOutcome) -> Failing | None:
-    """The end of a run whose function lets the failure of a step pass. It is not published: the run
-    can then be resumed with that step.
+def _lets_pass(outcome: TurnOutcome, step: Numbered) -> TypeGuard[Failed]:
+    """Whether the run ends as its function does not handle the failure of the step. That is not
+    published then: the run can be resumed with this step.
     """
-    if not isinstance(outcome, Failed) or decode_json(outcome.error).get("key") != step.key:
-        return None
-    return failed_for_good(outcome)
+    return isinstance(outcome, Failed) and decode_json(outcome.error).get("key") == step.key
 
 
-def _without_step(step: Numbered, outcome: TurnOutcome) -> Failing:
+def _without_step(step: Numbered, outcome: TurnOutcome) -> Failed:
     """What was asked for was not executed when the function was called again."""
     if isinstance(outcome, Failed):
-        return failed_for_good(outcome)
+        return outcome
     raise IncompatibleHistory(
         f'the function asked for step "{step.key}" and, called again, did not: between steps it '
         "must do the same each time"

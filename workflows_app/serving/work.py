@@ -9,6 +9,7 @@ from typing import Any
 
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.runs import Failed, FailedAttempt
+from workflows_app.sdk.observers import Told
 from workflows_app.serving.messages import Sender, Sent
 from workflows_app.serving.numbering import Numbered
 
@@ -18,6 +19,8 @@ class Send:
     """The run goes on, or ends, by these."""
 
     requests: tuple[Sent, ...]
+    then: Told | None = None
+    """What middlewares are told once the server has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
