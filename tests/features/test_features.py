@@ -11,6 +11,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.shells import Define
+from tests.traces import Trace
 from workflows_app import (
     Failure,
     StepError,
@@ -579,6 +580,33 @@ def test_a_function_knows_its_run(define: Define, flows: WorkflowTest) -> None:
     assert (said["id"], said["labels"]) == ("o-1", ["first"])
     assert said["inside"][0] == 1
     assert said["inside"][1].startswith("o-1:")
+
+
+# -- who is told
+
+
+@shows("middlewares")
+def test_middlewares_are_told_once_of_a_run_and_its_steps(
+    define: Define, flows: WorkflowTest
+) -> None:
+    trace = Trace()
+
+    @define(middlewares=[trace.middleware])
+    async def story(context: Any) -> Any:
+        await context.run("work", lambda: 1)
+        await context.sleep("nap", "1h")
+
+    run = flows.start(story)
+    flows.advance("1h")
+
+    assert trace.lines == [
+        f"story {run.workflow_run_id} started",
+        "before work 1",
+        "after work 1: 1",
+        "before nap 1",
+        "after nap 1: None",
+        "completed: None",
+    ]
 
 
 # -- the list

@@ -52,6 +52,37 @@ def test_middlewares_are_told_each_moment_of_a_run_once(
     ]
 
 
+def test_branches_are_told_once_though_the_function_is_called_again_and_again(
+    serve_story: ServeStory,
+):
+    trace = Trace()
+
+    async def story(context: Any) -> Any:
+        async def branch() -> Any:
+            await context.run("one", lambda: 1)
+            await context.sleep("nap", "1h")
+            return (await context.call("ask", url="https://bank.example/")).status
+
+        return await context.parallel(branch, branch)
+
+    run = serve_story(story, middlewares=[trace.middleware]).run()
+
+    assert run.status == "succeeded"
+    assert trace.lines[0] == f"story {run.run_id} started"
+    assert trace.lines[-1].startswith("completed: ")
+    for branch in (1, 2):
+        told = [line.split(":")[0] for line in trace.lines if f"@{branch} " in line]
+        assert told == [
+            f"before one@{branch} 1",
+            f"after one@{branch} 1",
+            f"before nap@{branch} 1",
+            f"after nap@{branch} 1",
+            f"before ask@{branch} 1",
+            f"after ask@{branch} 1",
+        ]
+    assert len(trace.lines) == 14
+
+
 def test_middlewares_are_told_what_fails_and_whether_it_is_tried_again(
     serve_story: ServeStory, cloud: Cloud
 ):

@@ -52,7 +52,7 @@ from workflows_app.serving.published_steps import (
 )
 from workflows_app.serving.recorder import Collector
 from workflows_app.serving.step_list import Past, Plan
-from workflows_app.serving.watching import Watch
+from workflows_app.serving.watching import Watch, is_of_this_delivery
 from workflows_app.serving.work import (
     Denied,
     Failing,
@@ -228,7 +228,8 @@ class Turn:
         record = went.record(step.key)
         if step.kind is not StepKind.SLEEP or record is None:
             return published(self.sender, encode_plan(step, {}))
-        self._tell_begin(step)
+        if is_of_this_delivery(step, self.past):
+            self._tell_begin(step)
         pause = pause_of(record)
         return published(self.sender, encode_plan(step, pause.details), pause.headers)
 

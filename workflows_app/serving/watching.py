@@ -94,3 +94,12 @@ def project_middlewares() -> Sequence[Middleware]:
         return engine().middlewares()
     except StepMisuse:
         return ()
+
+
+def is_of_this_delivery(step: Numbered, past: Past) -> bool:
+    """Whether the branch of the step goes on with what is delivered. Deliveries of other branches
+    may announce the step as well, to no end.
+    """
+    delivered = "" if past.last is None else past.last.branch
+    shorter, longer = sorted((delivered, step.branch), key=len)
+    return not shorter or f"{longer}.".startswith(f"{shorter}.")
