@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 
 import pytest
 
@@ -88,3 +89,25 @@ def _wait_for_progress(scene: Scene) -> None:
     wait_until(
         lambda: any(each.at > now for each in scene.executions()[-5:]), RECOVERY, "another step"
     )
+
+
+def test_who_takes_over_from_a_cluster_that_is_killed_while_it_undoes_goes_on_with_that(
+    scene: Scene,
+) -> None:
+    scene.trigger(3, "faults-undone")
+    cluster = scene.cluster()
+    wait_until(lambda: _executed(scene)["hold"] == 3, 20, "all undoing")
+
+    cluster.kill_tree()
+    wait_until(lambda: _executed(scene)["hold"] == 6, RECOVERY, "all undoing elsewhere")
+    scene.gate.touch()
+    scene.wait_until_all_ended(RECOVERY)
+
+    assert _executed(scene) == {"first": 3, "second": 3, "undo-second": 3, "hold": 6}
+    assert scene.count("workflows_app_run", "status = 'canceled'") == 3
+    assert scene.count("workflows_app_step", "kind = 'rollback' AND error IS NULL") == 9
+
+
+def _executed(scene: Scene) -> Counter[str]:
+    """How often each step has begun."""
+    return Counter(each.step for each in scene.executions())

@@ -98,6 +98,17 @@ def holding(context: Context) -> str:
     return context.run("last", execute, run_id, "last")
 
 
+@workflow("faults-undone", retries=1000, retry_delay="100")
+def undone(context: Context) -> None:
+    """Two steps that are undone; undoing the first lasts until it is told to end."""
+    run_id = context.workflow_run_id
+    slow = context.options(rollback=lambda undo: hold(run_id))
+    slow.run("first", execute, run_id, "first")
+    quick = context.options(rollback=lambda undo: execute(run_id, "undo-second"))
+    quick.run("second", execute, run_id, "second")
+    context.roll_back()
+
+
 @workflow("faults-short", retries=1000, retry_delay="100")
 def short(context: Context) -> str:
     """One step."""
