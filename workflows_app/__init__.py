@@ -23,7 +23,16 @@ from workflows_app.sdk.events import (
     WebhookResult,
 )
 from workflows_app.sdk.logging_middleware import logging_middleware
-from workflows_app.sdk.middlewares import Callbacks, Middleware
+from workflows_app.sdk.middlewares import (
+    Callbacks,
+    ErrorRaised,
+    Middleware,
+    Notice,
+    RunCompleted,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.rollback import Undo
 
@@ -34,16 +43,22 @@ __all__ = [
     "CallResponse",
     "Callbacks",
     "Context",
+    "ErrorRaised",
     "EventResult",
     "Failure",
     "FlowControlSpec",
     "InlineRun",
     "InvokeResponse",
     "Middleware",
+    "Notice",
     "NotifiedRun",
     "NotifyResult",
+    "RunCompleted",
     "RunFailed",
+    "RunStarted",
     "StepError",
+    "StepFinished",
+    "StepStarted",
     "StepTimeout",
     "TriggeredRun",
     "Undo",
