@@ -1,7 +1,7 @@
 """Human in the loop: nothing goes on until a person has decided, for which there is a week.
 
-Shows an event that is meant for one run, the view that sends it, and a run that ends as cancelled
-instead of failed when nobody decides.
+Shows an event that is meant for one run, the view that sends it, a middleware that lets a page show
+what the run waits for, and a run that ends as cancelled when nobody decides.
 
     manage.py workflows trigger human-in-the-loop --body '{"user_id": "user_123", "action":
         "approve_document"}'
@@ -12,11 +12,23 @@ from __future__ import annotations
 import json
 from typing import TypedDict
 
+from django.core.cache import cache
 from django.http import HttpRequest, JsonResponse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from examples.mail import send_mail
-from workflows_app import AsyncContext, notify, workflow
+from workflows_app import (
+    AsyncContext,
+    Callbacks,
+    Middleware,
+    RunCompleted,
+    StepFinished,
+    StepStarted,
+    notify,
+    workflow,
+)
+
+APPROVAL = "wait-for-approval"
 
 
 class Request(TypedDict):
@@ -35,14 +47,36 @@ class Outcome(TypedDict):
     result: str
 
 
-@workflow("human-in-the-loop", retries=3)
+def tell_waiting(moment: StepStarted) -> None:
+    if moment.step_name == APPROVAL:
+        cache.set(moment.workflow_run_id, "waits for a decision")
+
+
+def tell_resolved(moment: StepFinished) -> None:
+    if moment.step_name == APPROVAL:
+        cache.set(moment.workflow_run_id, "decided")
+
+
+def tell_finished(moment: RunCompleted) -> None:
+    cache.set(moment.workflow_run_id, "finished")
+
+
+progress = Middleware(
+    "progress",
+    callbacks=Callbacks(
+        before_execution=tell_waiting, after_execution=tell_resolved, run_completed=tell_finished
+    ),
+)
+
+
+@workflow("human-in-the-loop", retries=3, middlewares=[progress])
 async def human_in_the_loop(context: AsyncContext) -> Outcome:
     request: Request = context.request_payload
     draft = await context.run("initial-processing", prepare, request["action"])
     await context.run("ask", send_mail, "editors@example.org", f"Please decide: {draft}")
 
     waited = await context.wait_for_event(
-        "wait-for-approval", approval_of(context.workflow_run_id), timeout="7d"
+        APPROVAL, approval_of(context.workflow_run_id), timeout="7d"
     )
     if waited.timeout:
         await context.cancel()
@@ -65,6 +99,12 @@ def decide(request: HttpRequest, run_id: str) -> JsonResponse:
     decision: Decision = json.loads(request.body)
     notified = notify(approval_of(run_id), decision, run_id)
     return JsonResponse({"notified": len(notified)})
+
+
+@require_GET
+def show(request: HttpRequest, run_id: str) -> JsonResponse:
+    """What a page with the buttons asks for now and then."""
+    return JsonResponse({"state": cache.get(run_id, "unknown")})
 
 
 def prepare(action: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from django.http import JsonResponse
 from django.test import RequestFactory
 
-from examples.human_in_the_loop import decide, human_in_the_loop
+from examples.human_in_the_loop import decide, human_in_the_loop, show
 from workflows_app.testing import WorkflowTest
 
 REQUEST = {"user_id": "user_123", "action": "approve_document"}
@@ -36,6 +36,22 @@ def test_the_run_goes_on_with_the_decision(workflows: WorkflowTest, decision: st
         "by": "Ann",
         "result": f"approve document: {decision}",
     }
+
+
+def shown(run_id: str) -> str:
+    answer = show(RequestFactory().get("/show"), run_id)
+    return str(json.loads(answer.content)["state"])
+
+
+def test_a_page_can_show_that_a_decision_is_waited_for(workflows: WorkflowTest):
+    run = workflows.start(human_in_the_loop, REQUEST)
+    while_it_waits = shown(run.workflow_run_id)
+
+    decided(run.workflow_run_id, approved=True)
+    workflows.work()
+
+    assert while_it_waits == "waits for a decision"
+    assert shown(run.workflow_run_id) == "finished"
 
 
 def test_a_decision_about_one_run_leaves_others_waiting(workflows: WorkflowTest):
