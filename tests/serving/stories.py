@@ -145,6 +145,30 @@ async def changes(context: Any) -> Any:
     await context.sleep("pause", "0s")
 
 
+async def races(context: Any) -> Any:
+    async def expire() -> str:
+        await context.sleep("patience", "30d")
+        return "expired"
+
+    async def answer() -> Any:
+        await context.run("think", lambda: None)
+        return await context.run("answer", lambda: "answered")
+
+    first = await context.race(expire, answer)
+    items = await context.map(
+        lambda item: context.run("square", lambda: item * item), range(4), concurrency=2
+    )
+    return [first, items, await context.patched("change")]
+
+
+async def undoes(context: Any) -> Any:
+    run_id = context.workflow_run_id
+    paid = context.options(rollback=lambda undo: notes.append([run_id, undo.key, undo.result]))
+    await paid.run("pay", lambda: 12)
+    await paid.run("ship", lambda: "parcel")
+    await context.roll_back("nobody wants it")
+
+
 STORIES: dict[str, Story] = {
     "everything": everything,
     "child": child,
@@ -155,6 +179,8 @@ STORIES: dict[str, Story] = {
     "fails": fails,
     "repaired": repaired,
     "changes": changes,
+    "races": races,
+    "undoes": undoes,
 }
 
 

@@ -168,6 +168,18 @@ def test_a_run_that_failed_in_a_branch_is_resumed_where_it_failed(pair: Pair, sh
     assert pair.result(resumed["workflowRunId"]) == [0, "repaired", "other"]
 
 
+def test_the_first_branch_wins_and_items_are_mapped(pair: Pair, shell: str):
+    assert pair.run(f"{shell}-races") == ["answered", [0, 1, 4, 9], True]
+
+
+def test_a_run_that_is_rolled_back_undoes_its_steps(pair: Pair, shell: str):
+    run_id = pair.trigger(f"{shell}-undoes")
+
+    assert pair.end_of(run_id)["workflowState"] == "RUN_CANCELED"
+    undone = [note for note in pair.seen() if isinstance(note, list) and note[0] == run_id]
+    assert undone == [[run_id, "ship", "parcel"], [run_id, "pay", 12]]
+
+
 def test_changed_code_fails_a_run_with_what_was_recorded(pair: Pair, shell: str):
     log = pair.end_of(pair.trigger(f"{shell}-changes"))
 

@@ -294,15 +294,3 @@ def test_beginning_anew_is_refused(serve_story: ServeStory):
 
     assert run.error["error"] == "StepMisuse"
     assert "context.continue_as_new cannot be served" in run.error["message"]
-
-
-def test_rolling_back_is_refused(serve_story: ServeStory):
-    async def story(context: Any) -> Any:
-        paid = context.options(rollback=lambda undo: None)
-        await paid.run("pay", returns(1))
-        await context.run("breaks", int, "no number")
-
-    run = serve_story(story, {"retries": 0}).run()
-
-    assert run.error["error"] == "StepMisuse"
-    assert "cannot be rolled back" in run.error["message"]

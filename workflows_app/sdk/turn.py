@@ -110,10 +110,10 @@ def _take_turn(
         if extent is Extent.ONE_BATCH:
             # Whoever stores the entry does so after this delivery: nothing may be undone before.
             return Suspended(wake_at=replay.now())
-    elif (misfit := _ask_again(workflow, replay, ports)) is not None:
+    elif (misfit := ask_again(workflow, replay, ports)) is not None:
         return misfit
     undoing = begin(History(failures=history.failures), extent)
-    return _undo(workflow, undoing, ports, what_remains(rollback, replay.saga), rollback)
+    return undo_steps(workflow, undoing, ports, what_remains(rollback, replay.saga), rollback)
 
 
 def _extent_of(extent: Extent, rollback: Rollback | None) -> Extent:
@@ -139,7 +139,7 @@ def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
         return _function_failed(replay, ports, error, started_at)
 
 
-def _ask_again(workflow: Workflow, replay: Replay, ports: Ports) -> Failed | None:
+def ask_again(workflow: Workflow, replay: Replay, ports: Ports) -> Failed | None:
     """Have the function ask for what it has recorded, to learn its rollback functions.
 
     How it ends was decided before, except where the code no longer fits.
@@ -164,13 +164,14 @@ class _Deaf:
         raise AssertionError("no step is executed")
 
 
-def _undo(
+def undo_steps(
     workflow: Workflow,
     replay: Replay,
     ports: Ports,
     steps: list[UndoStep],
     rollback: Rollback,
 ) -> TurnOutcome:
+    """Undo these, the last ones of the rollback, as far as the replay goes."""
     try:
         failed = (undo_in_a_loop if workflow.is_async else undo)(steps, replay, ports)
     except Interrupt as interrupt:

@@ -36,6 +36,7 @@ from workflows_app.serving.payloads import InvalidPayload
 from workflows_app.serving.published_steps import encode_result
 from workflows_app.serving.publisher import NotPublished
 from workflows_app.serving.replies import FINAL, Reply, delivered, denied, failed, refused, reply
+from workflows_app.serving.rolling_back import take
 from workflows_app.serving.starting import Served
 from workflows_app.serving.step_list import StepList, past_of, read_step_list
 from workflows_app.serving.turns import Turn
@@ -137,7 +138,7 @@ class Endpoint:
         run = self._served.run_of(delivery, delivery.run_id, steps.payload)
         turn = self._turn(delivery, run, steps, host)
         try:
-            return self._perform(run.run_id, turn.take())
+            return self._perform(run.run_id, take(turn))
         except StepMisuse as error:
             return refused("StepMisuse", error.message, FINAL)
         except RunEnded:

@@ -231,7 +231,7 @@ def record_of(step: PublishedStep, key: str, branch: str, moment: datetime) -> S
         kind=_kind_of(step),
         branch=branch,
         input=step.details.get(INPUT),
-        result=None if error else _result_of(step),
+        result=_result_of(step),
         error=encode_json(error) if error else None,
         attempts=attempts,
         started_at=moment,

@@ -11,25 +11,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TypeGuard
 
 from workflows_app.errors import IncompatibleHistory, StepMisuse
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.runs import (
+    UNDO,
     Canceled,
-    ContinuedAsNew,
     Failed,
     FailedAttempt,
     Finished,
+    History,
     StepKind,
     StepRecord,
+    Suspended,
     TurnOutcome,
 )
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.base_context import BaseContext, Ports
 from workflows_app.sdk.middlewares import Middleware
 from workflows_app.sdk.replay import FUNCTION, Recorder
-from workflows_app.sdk.sagas import rollback_after
+from workflows_app.sdk.sagas import Rollback, rollback_after
 from workflows_app.sdk.turn import drive
 from workflows_app.serving.asking import Asked, AskingReplay, Choice, asked_of
 from workflows_app.serving.messages import (
@@ -55,7 +56,6 @@ from workflows_app.serving.step_list import Past, Plan
 from workflows_app.serving.watching import Watch, is_of_this_delivery
 from workflows_app.serving.work import (
     Denied,
-    Failing,
     Nothing,
     Notify,
     Send,
@@ -74,6 +74,8 @@ class Pass:
     replay: AskingReplay
     done: Collector
     outcome: TurnOutcome
+    rollback: Rollback | None = None
+    """What is to be undone before the run ends."""
 
     def attempt(self, key: str) -> FailedAttempt | None:
         return next((each for each in self.done.attempts if each.key == key), None)
@@ -110,7 +112,7 @@ class Turn:
 
     @cached_property
     def _watch(self) -> Watch:
-        replay = self._replay(Choice.NOTHING)
+        replay = self.replay(Choice.NOTHING, self.past.history)
         context = BaseContext(replay, self.ports(Collector()))
         return Watch(self.middlewares, self.sender.run.workflow, context)
 
@@ -130,27 +132,28 @@ class Turn:
         return self._work_on_news(went)
 
     def call(self, chosen: str | Choice) -> Pass:
-        done = Collector()
-        replay = self._replay(chosen)
-        self._watch.call_again()
-        ports = replace(self.ports(done), observers=self._watch)
-        outcome = drive(self.workflow, replay, ports)
-        if rollback_after(replay.saga, outcome, replay.stopped) is not None:
-            raise StepMisuse(
-                "a workflow that is served cannot be rolled back; have a worker run it, or undo "
-                "its steps by other steps, in the except block of a StepError"
-            )
-        return Pass(replay=replay, done=done, outcome=outcome)
+        done, replay = Collector(), self.replay(chosen, self.past.history)
+        outcome = drive(self.workflow, replay, self.watched(done))
+        return Pass(
+            replay=replay,
+            done=done,
+            outcome=outcome,
+            rollback=rollback_after(replay.saga, outcome, replay.stopped),
+        )
 
-    def _replay(self, chosen: str | Choice) -> AskingReplay:
+    def replay(self, chosen: str | Choice, history: History) -> AskingReplay:
         return AskingReplay(
             self.sender.run,
-            self.past.history,
+            history,
             self.now,
             MAX_RESULT_BYTES,
             chosen=chosen,
             retried=self.retried,
         )
+
+    def watched(self, done: Collector) -> Ports:
+        self._watch.call_again()
+        return replace(self.ports(done), observers=self._watch)
 
     # -- which steps
 
@@ -195,31 +198,44 @@ class Turn:
 
     def _ended(self, went: Pass) -> Work | None:
         """How the function ended; None while it waits for steps."""
-        run_id = self.sender.run.run_id
+        if went.rollback is not None:
+            self._watch.fail()
+            return self._begin_rollback(went.rollback)
         match went.outcome:
             case Finished() if went.replay.is_untouched:
                 return Denied()
+            case Suspended():
+                attempt = went.attempt(FUNCTION)
+                self._watch.fail()
+                return None if attempt is None else to_be_retried(attempt, None, own_delay=False)
+        return self.end(went.outcome)
+
+    def end(self, outcome: TurnOutcome) -> Work:
+        """End the run like this."""
+        run_id, told = self.sender.run.run_id, self._watch.turn_ends(outcome, self.now())
+        match outcome:
             case Finished(result=result):
-                told = self._watch.turn_ends(went.outcome, self.now())
                 return Send(requests=(ended(run_id, result),), then=told)
-            case ContinuedAsNew():
-                raise StepMisuse(
-                    "context.continue_as_new cannot be served: the protocol has no way to end a "
-                    "run and begin it anew at once. Have a worker run this workflow, or invoke the "
-                    "next run as a last step"
-                )
             case Canceled():
-                told = self._watch.turn_ends(went.outcome, self.now())
                 return Send(requests=(canceled(run_id),), then=told)
             case Failed():
-                return self._failed(went.outcome)
-        attempt = went.attempt(FUNCTION)
-        self._watch.fail()
-        return None if attempt is None else to_be_retried(attempt, None, own_delay=False)
+                self._watch.fail()
+                return failed_for_good(outcome)
+        raise StepMisuse(
+            "context.continue_as_new cannot be served: the protocol has no way to end a run and "
+            "begin it anew at once. Have a worker run this workflow, or invoke the next run as a "
+            "last step"
+        )
 
-    def _failed(self, outcome: Failed) -> Failing:
-        self._watch.fail()
-        return failed_for_good(outcome)
+    def _begin_rollback(self, rollback: Rollback) -> Work:
+        """From the delivery of this on, the run only undoes."""
+        step = self.rollback_step(UNDO, "rollback")
+        return Send(requests=(batch([self._result(step, rollback.record(self.now()))]),))
+
+    def rollback_step(self, key: str, name: str) -> Numbered:
+        """What undoes is published as done, and never announced."""
+        asked = Asked(key=key, name=name, kind=StepKind.ROLLBACK, branch="")
+        return replace(number([asked], self.past)[0], concurrent=1)
 
     # -- what comes of a step
 
@@ -256,17 +272,18 @@ class Turn:
                 return Notify(request=notified(event), sender=sender, step=step)
         if not went.has_executed(step.key):
             went = self.call(step.key)
-        return self._outcome_of(step, went)
+        return self.outcome_of(step, went)
 
-    def _outcome_of(self, step: Numbered, went: Pass) -> Work:
+    def outcome_of(self, step: Numbered, went: Pass) -> Work:
+        """Of a step that this delivery has executed."""
         attempt, record = went.attempt(step.key), went.record(step.key)
         if record is None and attempt is not None:
             own_delay = went.replay.has_own_delay
             return to_be_retried(attempt, step.name, own_delay=own_delay)
         if record is None:
-            return self._failed(_without_step(step, went.outcome))
-        if record.error is not None and _lets_pass(went.outcome, step):
-            return self._failed(went.outcome)
+            return self.end(_without_step(step, went.outcome))
+        if record.error is not None and _lets_pass(step, went):
+            return self.end(went.outcome)
         return Send(requests=(batch([self._result(step, record)]),))
 
     def _result(self, step: Numbered, record: StepRecord) -> Message:
@@ -277,11 +294,14 @@ class Turn:
         return published(self.sender, encode_result(step, record, pause.details), headers)
 
 
-def _lets_pass(outcome: TurnOutcome, step: Numbered) -> TypeGuard[Failed]:
+def _lets_pass(step: Numbered, went: Pass) -> bool:
     """Whether the run ends as its function does not handle the failure of the step. That is not
-    published then: the run can be resumed with this step.
+    published then, unless something is undone: the run can be resumed with this step.
     """
-    return isinstance(outcome, Failed) and decode_json(outcome.error).get("key") == step.key
+    outcome = went.outcome
+    if went.rollback is not None or not isinstance(outcome, Failed):
+        return False
+    return bool(decode_json(outcome.error).get("key") == step.key)
 
 
 def _without_step(step: Numbered, outcome: TurnOutcome) -> Failed:
