@@ -226,6 +226,74 @@ def test_steps_of_parallel_branches_are_undone_too(
     assert len(shop.undos) == 3
 
 
+@EXTENTS
+def test_a_branch_that_rolls_back_undoes_what_other_branches_did_in_turns_before(
+    rehearse: Rehearse, shop: Shop, extent: Extent
+) -> None:
+    async def story(context: Any) -> Any:
+        async def giving_up() -> Any:
+            await context.sleep("pause", "1h")
+            await context.roll_back()
+
+        async def waiting() -> Any:
+            await context.options(rollback=shop.undo).run("book", shop.do, "book")
+            await context.wait_for_event("approval", "approved")
+
+        await context.parallel(giving_up, waiting)
+
+    assert rehearse(story).play(extent) == Canceled()
+    assert shop.did == ["book", "undo book"]
+
+
+@EXTENTS
+def test_what_another_branch_did_is_undone_by_a_later_attempt_too(
+    rehearse: Rehearse, shop: Shop, extent: Extent
+) -> None:
+    async def story(context: Any) -> Any:
+        def undo(undo: Undo) -> None:
+            shop.undo(undo)
+            if context.attempt == 1:
+                raise ConnectionError("no route")
+
+        async def giving_up() -> Any:
+            await context.sleep("pause", "1h")
+            await context.roll_back()
+
+        async def waiting() -> Any:
+            undoable = context.options(rollback=undo, retries=1, retry_delay="10s")
+            await undoable.run("book", shop.do, "book")
+            await context.wait_for_event("approval", "approved")
+
+        await context.parallel(giving_up, waiting)
+
+    assert rehearse(story).play(extent) == Canceled()
+    assert shop.did == ["book", "undo book", "undo book"]
+
+
+@EXTENTS
+def test_a_failure_undoes_also_what_tasks_had_done_that_come_later_to_it_on_a_replay(
+    rehearse_workflow: Any, registry: Any, shop: Shop, extent: Extent
+) -> None:
+    @workflow("story")
+    async def story(context: AsyncContext) -> None:
+        undoable = context.options(rollback=shop.undo)
+
+        async def failing() -> None:
+            await context.sleep("pause", "1h")
+            raise WorkflowNonRetryableError("stop")
+
+        async def working() -> None:
+            for number in range(3):
+                books = (undoable.run(f"book-{number}", shop.do, "book") for _ in range(2))
+                await asyncio.gather(*books)
+            await context.wait_for_event("approval", "approved")
+
+        await asyncio.gather(failing(), working())
+
+    assert_failed(rehearse_workflow(story).play(extent), "WorkflowNonRetryableError", "stop")
+    assert len(shop.undos) == shop.did.count("book") == 6
+
+
 def test_the_order_is_that_in_which_steps_were_started(
     rehearse: Rehearse, shop: Shop, clock: Clock
 ) -> None:

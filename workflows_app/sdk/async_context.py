@@ -581,6 +581,8 @@ class AsyncContext(BaseContext):
                 raise self._traffic.interrupt
             if not root.done():
                 raise Suspend
+            if self._replay.root.replays:
+                await self._traffic.settle_down(self._traffic.branches)
             if self._traffic.has_left_branches:
                 self._replay.leave_branches()
             return root.result()

@@ -440,6 +440,12 @@ class Replay:
             if position < len(steps):
                 raise self._never_asked(steps[position])
 
+    def has_left_out(self) -> bool:
+        """Whether the function ended before its branches asked for all that they had begun."""
+        asked = {key for scope in list(self._scopes.values()) for key in scope.asked}
+        recorded = {step.key for steps in self._by_branch.values() for step in steps}
+        return not asked >= recorded | self._failures.keys() - {FUNCTION}
+
     def unasked(self, scope: Scope) -> IncompatibleHistory | None:
         """What is wrong if the function ends in this branch."""
         left = scope.expected[scope.position :]

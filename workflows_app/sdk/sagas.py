@@ -76,6 +76,10 @@ class Saga:
         if step is not None:
             self._steps[record.key] = replace(step, record=record)
 
+    def learn(self, other: Saga) -> None:
+        """Add the steps that only the other has been asked for."""
+        self._steps = {**other._steps, **self._steps}
+
     def find(self, key: str) -> Undoable | None:
         return self._steps.get(key)
 
@@ -151,17 +155,27 @@ def parted(history: History) -> tuple[History, Rollback | None]:
     return History(steps=forward, failures=failures), rollback
 
 
+def is_to_be_undone(outcome: TurnOutcome, stopped: BaseException | None) -> bool:
+    """Whether a turn that ended like this undoes what was done.
+
+    Code that does not fit the history knows nothing of that: it is put right and resumed.
+    """
+    match outcome, stopped:
+        case Canceled(), RollBack():
+            return True
+        case Failed(error=error), _:
+            return not _is_misfit(error)
+    return False
+
+
 def rollback_after(
     saga: Saga, outcome: TurnOutcome, stopped: BaseException | None
 ) -> Rollback | None:
-    """What is to be undone after a turn that ended like this; None if nothing is.
-
-    Code that does not fit the history knows nothing of what was done: it is put right and resumed.
-    """
+    """What is to be undone after a turn that ended so; None if nothing is."""
     match outcome, stopped:
         case Canceled(), RollBack(reason=reason):
             return Rollback(keys=saga.to_undo(), reason=reason)
-        case Failed(error=error), _ if not _is_misfit(error):
+        case Failed(error=error), _ if is_to_be_undone(outcome, stopped):
             keys = saga.to_undo()
             return Rollback(keys=keys, error=error) if keys else None
     return None

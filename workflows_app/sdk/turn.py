@@ -43,6 +43,7 @@ from workflows_app.sdk.sagas import (
     Rollback,
     UndoStep,
     how_it_ended,
+    is_to_be_undone,
     parted,
     rollback_after,
     what_remains,
@@ -103,8 +104,15 @@ def _take_turn(
     replay = begin(forward, _extent_of(extent, rollback))
     if rollback is None or extent is Extent.RECORDED:
         outcome = drive(workflow, replay, ports)
+        if extent is Extent.RECORDED or not is_to_be_undone(outcome, replay.stopped):
+            return outcome
+        if replay.has_left_out():
+            rest = begin(forward, Extent.RECORDED)
+            if (misfit := _ask_again(workflow, rest, ports)) is not None:
+                return misfit
+            replay.saga.learn(rest.saga)
         rollback = rollback_after(replay.saga, outcome, replay.stopped)
-        if rollback is None or extent is Extent.RECORDED:
+        if rollback is None:
             return outcome
         ports.recorder.record([rollback.record(replay.now())], [])
         if extent is Extent.ONE_BATCH:
@@ -142,8 +150,10 @@ def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
 def ask_again(workflow: Workflow, replay: Replay, ports: Ports) -> Failed | None:
     """Have the function ask for what it has recorded, to learn its rollback functions.
 
-    How it ends was decided before, except where the code no longer fits.
+    How it ends was decided before, except where the code no longer fits. Each branch comes as far
+    as it is recorded, whatever becomes of the others.
     """
+    replay.root.replays = True
     with suppress(Exception, Interrupt):
         _call(workflow, replay, replace(ports, recorder=_Deaf(), observers=NOBODY))
     match replay.stopped:
