@@ -108,7 +108,7 @@ def _take_turn(
             return outcome
         if replay.has_left_out():
             rest = begin(forward, Extent.RECORDED)
-            if (misfit := _ask_again(workflow, rest, ports)) is not None:
+            if (misfit := ask_again(workflow, rest, ports)) is not None:
                 return misfit
             replay.saga.learn(rest.saga)
         rollback = rollback_after(replay.saga, outcome, replay.stopped)
