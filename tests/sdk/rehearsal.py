@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.conftest import Clock
+from tests.places import without_places
 from workflows_app import Workflow
 from workflows_app.engine import clock as engine_clock
 from workflows_app.protocol.codec import decode_json, encode_json
@@ -195,9 +196,10 @@ def finished(value: Any) -> Finished:
 
 
 def assert_failed(outcome: object, error_type: str, message: str) -> None:
+    """Whatever lines of code the message names."""
     assert isinstance(outcome, Failed)
     error = loaded(outcome.error)
-    assert (error["type"], error["message"]) == (error_type, message)
+    assert (error["type"], without_places(error["message"])) == (error_type, message)
 
 
 def run_of(workflow: Workflow, **options: Any) -> RunInfo:

@@ -211,6 +211,6 @@ def test_a_step_does_not_invoke(rehearse: Rehearse, pack: Workflow) -> None:
         rehearse(story, retries=3).turn(),
         "StepError",
         'step "outer" failed after 1 attempt: StepMisuse: step "inner" was called inside step '
-        '"outer". Steps are called by the workflow function itself: return a value from the outer '
-        "step and call the inner one after it.",
+        '"outer" of run wfr_1. Steps are called by the workflow function itself: return a value '
+        "from the outer step and call the inner one after it.",
     )

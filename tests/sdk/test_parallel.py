@@ -433,8 +433,8 @@ def test_branches_inside_a_step_are_refused(
         rehearse_workflow(story).play(),
         "StepError",
         'step "outer" failed after 1 attempt: StepMisuse: step "parallel" was called inside step '
-        '"outer". Steps are called by the workflow function itself: return a value from the outer '
-        "step and call the inner one after it.",
+        '"outer" of run wfr_1. Steps are called by the workflow function itself: return a value '
+        "from the outer step and call the inner one after it.",
     )
 
 

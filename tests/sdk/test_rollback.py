@@ -592,8 +592,8 @@ def test_a_rollback_function_calls_no_steps(
         rehearse_workflow(order).play(),
         "WorkflowNonRetryableError",
         'stop; not undone: step "reserve": StepMisuse: step "refund" was called inside step "undo '
-        'reserve". Steps are called by the workflow function itself: return a value from the outer '
-        "step and call the inner one after it.",
+        'reserve" of run wfr_1. Steps are called by the workflow function itself: return a value '
+        "from the outer step and call the inner one after it.",
     )
 
 

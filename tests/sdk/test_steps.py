@@ -277,8 +277,8 @@ def test_a_step_inside_a_step_is_refused(verb: str, rehearse: Rehearse) -> None:
         outcome,
         "StepError",
         'step "outer" failed after 1 attempt: StepMisuse: step "inner" was called inside step '
-        '"outer". Steps are called by the workflow function itself: return a value from the outer '
-        "step and call the inner one after it.",
+        '"outer" of run wfr_1. Steps are called by the workflow function itself: return a value '
+        "from the outer step and call the inner one after it.",
     )
     assert list(rehearsal.recorded) == ["outer"]
 

@@ -79,8 +79,8 @@ def test_an_atomic_step_must_be_a_plain_function(rehearse_async: RehearseAsync) 
     assert_failed(
         rehearse_async(story).turn(),
         "StepMisuse",
-        'step "book": context.atomic takes a plain function, because a transaction of Django lives '
-        "in one thread; write it without async",
+        'step "book" of run wfr_1 was given echo, which is async, but context.atomic takes a plain '
+        "function, because a transaction of Django lives in one thread. Write it without async.",
     )
 
 
@@ -300,8 +300,8 @@ def test_a_step_in_a_task_that_a_step_started_is_refused(rehearse_async: Rehears
         rehearse_async(story).turn(),
         "StepError",
         'step "outer" failed after 1 attempt: StepMisuse: step "inner" was called inside step '
-        '"outer". Steps are called by the workflow function itself: return a value from the outer '
-        "step and call the inner one after it.",
+        '"outer" of run wfr_1. Steps are called by the workflow function itself: return a value '
+        "from the outer step and call the inner one after it.",
     )
 
 
@@ -312,7 +312,9 @@ def test_a_step_in_a_task_of_another_context_is_refused(rehearse_async: Rehearse
     assert_failed(
         rehearse_async(story).turn(),
         "StepMisuse",
-        "steps of an async workflow are awaited inside the workflow function",
+        'step "lost" of run wfr_1 was awaited where the run cannot be told: in another thread, '
+        "another event loop or a task with another context. Await steps in the workflow function, "
+        "or in tasks that it creates.",
     )
 
 

@@ -395,8 +395,9 @@ class Journal:
     def _refuse_transaction(self) -> None:
         if _open_transactions() != self._transactions:
             raise StepMisuse(
-                "a step was called inside transaction.atomic(), whose rollback would undo what the "
-                "journal has recorded; open transactions inside steps, or use context.atomic"
+                f"a step of run {self._lease.run.run_id} was called inside transaction.atomic(), "
+                "whose rollback would undo what the journal has recorded; open transactions inside "
+                "steps, or use context.atomic"
             )
 
     def _what_stands(self, steps: list[StepRecord]) -> dict[str, StepRecord]:

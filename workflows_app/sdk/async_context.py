@@ -23,6 +23,7 @@ from workflows_app.protocol.delays import Backoff
 from workflows_app.protocol.durations import format_duration, parse_moment
 from workflows_app.protocol.runs import FailedAttempt, FlowControlSpec, StepKind, StepRecord
 from workflows_app.sdk.async_groups import AsyncGroups
+from workflows_app.sdk.awaiting import CALLED, Calls, returns_awaitable, steps_are_awaited
 from workflows_app.sdk.base_context import BaseContext, Ports, current_step, sleep_until
 from workflows_app.sdk.branches import call_in_thread
 from workflows_app.sdk.events import (
@@ -47,6 +48,7 @@ from workflows_app.sdk.interrupts import (
     ordinary_errors,
 )
 from workflows_app.sdk.invoking import run_to_invoke
+from workflows_app.sdk.misuse import check_atomic, check_result, out_of_the_loop
 from workflows_app.sdk.observers import Told
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.racing import NAME, Race, check_branches
@@ -73,6 +75,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 
+@steps_are_awaited
 class AsyncContext(BaseContext):
     """Given to a workflow written as `async def`. As `Context`, with `await`.
 
@@ -88,7 +91,7 @@ class AsyncContext(BaseContext):
         traffic: Traffic | None = None,
     ) -> None:
         super().__init__(replay, ports, options)
-        self._traffic = traffic or Traffic()
+        self._traffic = traffic or Traffic(Calls(replay.run.run_id, self._stop_for))
         self._groups = AsyncGroups(replay, self._traffic, partial(self._record, attempts=[]))
 
     def options(  # noqa: PLR0913 - one keyword per option
@@ -149,11 +152,7 @@ class AsyncContext(BaseContext):
         self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a plain `function` in one transaction with its result; see `Context.atomic`."""
-        if inspect.iscoroutinefunction(function):
-            raise StepMisuse(
-                f'step "{name}": context.atomic takes a plain function, because a transaction of '
-                "Django lives in one thread; write it without async"
-            )
+        check_atomic(function, name, self.workflow_run_id)
         scope = self._enter(name)
         key, recorded = await self._find(scope, name, StepKind.ATOMIC)
         if recorded is not None:
@@ -343,12 +342,19 @@ class AsyncContext(BaseContext):
 
     # -- the shell
 
+    @property
+    def _calls(self) -> Calls:
+        return self._traffic.calls
+
+    def _stop_for(self, misuse: StepMisuse) -> None:
+        self._replay.stop(Halt(misuse))
+
     def _enter(self, name: str) -> Scope:
         self._refuse_nesting(name)
         self._traffic.move()
         scope = async_scope.get(None)
         if scope is None:
-            raise StepMisuse("steps of an async workflow are awaited inside the workflow function")
+            raise out_of_the_loop(name, self.workflow_run_id)
         return scope
 
     async def _find(self, scope: Scope, name: str, kind: StepKind) -> tuple[str, StepRecord | None]:
@@ -503,6 +509,7 @@ class AsyncContext(BaseContext):
         try:
             return round_trip(value)
         except NotSerializable as error:
+            check_result(value, ask.name, self.workflow_run_id)
             raise NotSerializable(
                 f'the result of step "{ask.name}" cannot be stored: {error}'
             ) from None
@@ -525,7 +532,7 @@ class AsyncContext(BaseContext):
     def _start(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Awaitable[Any]:
-        if inspect.iscoroutinefunction(function):
+        if returns_awaitable(function):
             coroutine: Awaitable[Any] = function(*args, **kwargs)
             return coroutine
         plain = partial(_call_plain, function, args, kwargs)
@@ -585,9 +592,18 @@ class AsyncContext(BaseContext):
                 await self._traffic.settle_down(self._traffic.branches)
             if self._traffic.has_left_branches:
                 self._replay.leave_branches()
-            return root.result()
+            return self._result_of(root)
         finally:
+            self._calls.end()
             await self._abandon(root)
+            self._calls.close()
+
+    def _result_of(self, root: asyncio.Task[Any]) -> Any:
+        error = root.exception()
+        # What was not awaited has been used as if it had been.
+        if error is None or CALLED in str(error):
+            self._calls.check()
+        return root.result()
 
     def _new_task(
         self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any

@@ -20,6 +20,7 @@ from workflows_app.sdk.context import Context
 from workflows_app.sdk.events import NotifiedRun, encode_event
 from workflows_app.sdk.launching import engine
 from workflows_app.sdk.middlewares import Middleware, check_middlewares
+from workflows_app.sdk.misuse import check_same_workflow
 from workflows_app.sdk.payloads import encode_payload
 
 Body = Callable[[Context], Any] | Callable[[AsyncContext], Awaitable[Any]]
@@ -270,11 +271,8 @@ def workflow(  # noqa: PLR0913 - one keyword per option
             middlewares=middlewares,
         )
         before = _registry.get(name)
-        if before is not None and before.__module__ != made.__module__:
-            raise InvalidInput(
-                f'workflow "{name}" is defined in {before.__module__} and again in '
-                f"{made.__module__}"
-            )
+        if before is not None:
+            check_same_workflow(name, before.function, made.function)
         _registry[name] = made
         return made
 

@@ -14,6 +14,7 @@ from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
 from workflows_app.protocol.runs import CallRequest, RunInfo, RunRequest, StepRecord
+from workflows_app.sdk import misuse
 from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt, RollBack
 from workflows_app.sdk.launching import engine
 from workflows_app.sdk.observers import NOBODY, Observers
@@ -142,11 +143,9 @@ class BaseContext:
     def _refuse_nesting(self, name: str) -> None:
         step = current_step.get()
         if step is not None:
-            raise StepMisuse(
-                f'step "{name}" was called inside step "{step.name}". Steps are called by the '
-                "workflow function itself: return a value from the outer step and call the inner "
-                "one after it."
-            )
+            raise misuse.nested(name, self._info.run_id, step.name)
+        if self._replay.is_over:
+            raise misuse.after_the_turn(name, self._info.run_id)
 
     def _new_beginning(self, scope: Scope, payload: Any) -> Interrupt:
         """Not before all is asked for that the branch has recorded."""

@@ -77,6 +77,11 @@ class Branches:
         self.lock = threading.Lock()
         """Held by whoever decides which branches have lost: after that nothing comes of them."""
 
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether this is the run's own thread."""
+        return threading.get_ident() == self._owner
+
     # -- called by branches
 
     def store(

@@ -41,6 +41,7 @@ from workflows_app.sdk.events import (
 from workflows_app.sdk.groups import Groups
 from workflows_app.sdk.interrupts import CancelRun, Halt, Suspend, ordinary_errors
 from workflows_app.sdk.invoking import run_to_invoke
+from workflows_app.sdk.misuse import check_plain, check_result, in_another_thread
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.rollback import RollbackFunction, refuse_async
@@ -109,6 +110,7 @@ class Context(BaseContext):
 
         Raises StepError when its retries are used up.
         """
+        check_plain((function,), name, self.workflow_run_id, self._info.workflow)
         result: T = self._step(name, StepKind.RUN, lambda: function(*args, **kwargs), args, kwargs)
         return result
 
@@ -119,6 +121,7 @@ class Context(BaseContext):
 
         Holds for what `function` writes through Django to the database of the workflow tables.
         """
+        check_plain((function,), name, self.workflow_run_id, self._info.workflow)
         result: T = self._step(
             name, StepKind.ATOMIC, lambda: function(*args, **kwargs), args, kwargs
         )
@@ -294,6 +297,7 @@ class Context(BaseContext):
         finished or wait.
         """
         self._refuse_nesting("parallel")
+        check_plain(branches, "parallel", self.workflow_run_id, self._info.workflow)
         return self._groups.map(self._scope(), _call, branches, None)
 
     def race(self, *branches: Callable[[], T]) -> T:
@@ -332,6 +336,13 @@ class Context(BaseContext):
         key, recorded = self._replay.find(scope, name, kind, self._options)
         tell(self._observers.found(scope, key, name, kind, recorded, self._replay.now))
         return key, recorded
+
+    def _refuse_nesting(self, name: str) -> None:
+        super()._refuse_nesting(name)
+        if current_scope.get() is None and not self._branches.is_own_thread:
+            error = in_another_thread(name, self.workflow_run_id)
+            self._replay.stop(Halt(error))  # in case that nobody looks at the thread
+            raise error
 
     def _wait(self, scope: Scope, moment: datetime | None) -> Suspend:
         self._replay.wait(scope, moment)
@@ -429,6 +440,7 @@ class Context(BaseContext):
         try:
             return round_trip(value)
         except NotSerializable as error:
+            check_result(value, ask.name, self.workflow_run_id)
             raise NotSerializable(
                 f'the result of step "{ask.name}" cannot be stored: {error}'
             ) from None

@@ -32,6 +32,7 @@ from workflows_app.protocol.runs import (
     Suspended,
 )
 from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend, Unrecorded
+from workflows_app.sdk.misuse import calling_place
 from workflows_app.sdk.patches import Known, Patches
 from workflows_app.sdk.sagas import Saga
 from workflows_app.sdk.scopes import Scope, check_name, paths_above
@@ -125,6 +126,8 @@ class Replay:
         self._at_work: dict[str, tuple[Ask, datetime]] = {}
         self.stopped: Interrupt | None = None
         self._left_branches = False
+        self.is_over = False
+        """Whether the function has returned, raised or been given up."""
 
     # -- scopes
 
@@ -463,7 +466,7 @@ class Replay:
     def unfit(self, recorded: str, asked: str) -> IncompatibleHistory:
         return IncompatibleHistory(
             f"run {self.run.run_id} has recorded {recorded} where the code of workflow "
-            f'"{self.run.workflow}" now asks for {asked}. {WHAT_TO_DO}'
+            f'"{self.run.workflow}" now asks for {asked}{calling_place()}. {WHAT_TO_DO}'
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any, NoReturn
 
 from workflows_app.protocol.runs import FailedAttempt, StepRecord
+from workflows_app.sdk.awaiting import Calls
 from workflows_app.sdk.branches import MAX_THREADS
 from workflows_app.sdk.interrupts import Interrupt, Suspend
 from workflows_app.sdk.scopes import Scope
@@ -24,7 +25,8 @@ async_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("workflows_a
 class Traffic:
     """What the tasks of one run are doing; shared by all copies of its context."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
         self.busy = 0
         self.moves = 0
         self.parked: set[asyncio.Task[Any]] = set()

@@ -37,6 +37,7 @@ from workflows_app.sdk.authoring import Workflow, middlewares_of
 from workflows_app.sdk.base_context import BaseContext, Ports, current_scope, current_step
 from workflows_app.sdk.context import Context
 from workflows_app.sdk.interrupts import CancelRun, ContinueAsNew, Halt, Interrupt, ordinary_errors
+from workflows_app.sdk.misuse import check_returned
 from workflows_app.sdk.observers import NOBODY, Observers
 from workflows_app.sdk.replay import Extent, Replay
 from workflows_app.sdk.sagas import (
@@ -138,6 +139,7 @@ def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
         value = _call(workflow, replay, ports)
         replay.check_not_swallowed()
         replay.check_all_asked()
+        check_returned(value, workflow.name, replay.run.run_id)
         return Finished(result=None if value is None else _encode_result(replay, value))
     except Interrupt as interrupt:
         return _interrupted(replay, ports, interrupt)
@@ -195,6 +197,7 @@ def _call(workflow: Workflow, replay: Replay, ports: Ports) -> Any:
     try:
         return _call_in_shell(workflow, replay, ports)
     finally:
+        replay.is_over = True
         current_scope.reset(scope)
         current_step.reset(step)
 
