@@ -134,6 +134,24 @@ def test_a_run_that_time_does_not_end_is_told(define: Define, flows: WorkflowTes
         flows.advance_to_end(run)
 
 
+def test_so_is_a_run_that_goes_on_for_ever(
+    define: Define, flows: WorkflowTest, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workflows_app.testing.driver.MOST_DELIVERIES", 20)
+
+    @define()
+    async def story(context: Any) -> None:
+        await context.sleep("a-day", "1d")
+        await context.continue_as_new()
+
+    run = flows.start(story)
+
+    with pytest.raises(
+        AssertionError, match=r'no passing of time ends it: .*waits for step "a-day"'
+    ):
+        flows.advance_to_end(run)
+
+
 def test_a_delayed_run_waits_for_its_start(define: Define, flows: WorkflowTest):
     @define()
     async def story(context: Any) -> str:

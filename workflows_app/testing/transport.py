@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.ports import Turn
+from workflows_app.models import Run
 from workflows_app.protocol.exchange import Answer, Outgoing
 from workflows_app.protocol.runs import StepRecord, TurnOutcome
 from workflows_app.protocol.wire import decode_answer
@@ -18,6 +19,7 @@ from workflows_app.testing.endpoint import deliver_here
 from workflows_app.testing.invocations import InvocationScripts
 from workflows_app.testing.replays import check_replays
 from workflows_app.testing.requests import RequestScripts
+from workflows_app.testing.savepoints import MendingRecorder, Savepoints
 from workflows_app.testing.steps import StepScripts
 from workflows_app.worker import local, remote
 from workflows_app.worker.transport import WorkflowTransport
@@ -46,13 +48,15 @@ class ScriptedTransport(WorkflowTransport):
             raise ProcessDied(str(died)) from None
 
     def take_turn_here(self, workflow: Workflow, turn: Turn) -> TurnOutcome:
-        ports = local.ports_of(turn)
+        ports, savepoints = local.ports_of(turn), Savepoints()
+        crashing = CrashingRecorder(ports.recorder, self.crashes, workflow.name)
         scripted = replace(
             ports,
-            recorder=CrashingRecorder(ports.recorder, self.crashes, workflow.name),
+            recorder=MendingRecorder(crashing, savepoints),
             stand_in=partial(self.steps.stand_in, workflow.name),
         )
-        outcome = local.take_turn(workflow, turn, scripted, self._extent)
+        with savepoints.kept():
+            outcome = local.take_turn(workflow, turn, scripted, self._extent)
         return self._checked(turn, outcome)
 
     def take_turn_over_http(self, turn: Turn) -> TurnOutcome:
@@ -61,7 +65,8 @@ class ScriptedTransport(WorkflowTransport):
 
         def send(request: Outgoing) -> Answer:
             stand_in = partial(self.steps.stand_in, workflow)
-            answer = deliver_here(workflow, request, stand_in)
+            with Savepoints().kept():
+                answer = deliver_here(workflow, request, stand_in)
             if answer.status == HTTPStatus.OK:
                 steps.extend(decode_answer(answer.body).steps)
                 self.crashes.strike(Moment.BEFORE_STORING, workflow, steps)
@@ -75,6 +80,10 @@ class ScriptedTransport(WorkflowTransport):
         if self._extent is Extent.ONE_BATCH:
             check_replays(turn, outcome)
         return outcome
+
+    def call_failure_function(self, run: Run, attempt: int) -> Answer:
+        with Savepoints().kept():
+            return super().call_failure_function(run, attempt)
 
     def send(self, request: Outgoing) -> Answer:
         return self.requests.send(self.delivering, request)
