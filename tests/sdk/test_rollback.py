@@ -830,8 +830,8 @@ def test_a_sleep_cannot_be_undone(rehearse: Rehearse, shop: Shop) -> None:
     assert_failed(
         rehearse(story).play(),
         "StepMisuse",
-        'step "pause" is a sleep, which leaves nothing that a rollback function could undo: give '
-        "rollback to context.run or context.atomic, and call this step on a context without",
+        'step "pause" is a sleep, and a rollback function undoes what another function did: give '
+        "it to context.run or context.atomic, and call this step on a context without",
     )
 
 

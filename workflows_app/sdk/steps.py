@@ -68,9 +68,9 @@ class StepOptions:
             )
         if self.rollback is not None and kind not in CALLS_A_FUNCTION:
             raise StepMisuse(
-                f'step "{name}" is a {kind}, which leaves nothing that a rollback function could '
-                "undo: give rollback to context.run or context.atomic, and call this step on a "
-                "context without"
+                f'step "{name}" is a {kind}, and a rollback function undoes what another function '
+                "did: give it to context.run or context.atomic, and call this step on a context "
+                "without"
             )
         if kind is StepKind.ATOMIC and inspect.iscoroutinefunction(self.rollback):
             raise StepMisuse(
