@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -201,6 +202,24 @@ def test_a_step_that_waits_is_told_once_however_many_turns_it_takes(
         "before approval 1",
         "after approval 1: EventResult(event_data=3, timeout=False)",
         "before ask 1",
+    ]
+
+
+def test_an_answer_by_a_server_whose_clock_is_ahead_is_told_at_once(
+    watch: Watch, trace: Trace, clock: Clock
+) -> None:
+    async def story(context: Any) -> Any:
+        return (await context.call("ask", url=URL)).status
+
+    rehearsal = watch(story)
+    rehearsal.turn()
+    answer = ended("ask", StepKind.CALL, '{"status":200,"header":{},"body":""}', clock)
+    rehearsal.journal.add(replace(answer, ended_at=clock.now + timedelta(seconds=1)))
+    rehearsal.turn()
+
+    assert trace.lines[2:] == [
+        "after ask 1: CallResponse(status=200, header={}, body='')",
+        "completed: 200",
     ]
 
 
