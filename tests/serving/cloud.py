@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
+from tests.serving.cloud_runs import CloudRun, Owed
 from workflows_app.errors import RunEnded
 from workflows_app.protocol.signing import new_signing_key, sign
 
@@ -28,43 +28,6 @@ Answer = dict[str, Any]
 
 def base64_of(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-@dataclass
-class CloudRun:
-    run_id: str
-    url: str
-    headers: dict[str, str]
-    payload: bytes
-    elements: list[tuple[str, bytes]] = field(default_factory=list)
-    status: str = "running"
-    result: Any = None
-    error: Any = None
-    waits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    kept: dict[str, list[bytes]] = field(default_factory=dict)
-    parent: tuple[str, dict[str, Any]] | None = None
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in self.elements]
-
-    @property
-    def results(self) -> list[str]:
-        return [step["stepName"] for step in self.steps if step["stepId"]]
-
-    @property
-    def plans(self) -> list[str]:
-        return [step["stepName"] for step in self.steps if not step["stepId"]]
-
-
-@dataclass
-class Owed:
-    run: CloudRun
-    count: int
-    """How many elements its list has."""
-    retried: int = 0
-    callback: tuple[bytes, dict[str, str]] | None = None
-    body: bytes | None = None
 
 
 class Cloud:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.serving.cloud import CURRENT, HOST, NEXT, Cloud, CloudRun
+from tests.serving.cloud import CURRENT, HOST, NEXT, Cloud
+from tests.serving.cloud_runs import CloudRun
 from tests.shells import Define, Shell, Story, define, registry, shell
 from workflows_app import Workflow
 from workflows_app.serving import Receiver, serve

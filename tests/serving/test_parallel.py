@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.serving.cloud import HOST, Cloud, Owed
+from tests.serving.cloud import HOST, Cloud
+from tests.serving.cloud_runs import Owed
 from tests.serving.conftest import ServeStory
 from workflows_app import StepError
 

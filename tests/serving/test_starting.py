@@ -15,7 +15,7 @@ from tests.serving.cloud import CURRENT, HOST, Cloud
 from tests.serving.conftest import KEYS, ServeStory
 from tests.shells import Define
 from workflows_app import FlowControlSpec
-from workflows_app.errors import StepMisuse
+from workflows_app.errors import RunEnded, StepMisuse
 from workflows_app.protocol.signing import new_signing_key, sign
 from workflows_app.serving import serve_many
 
@@ -266,3 +266,107 @@ def test_a_name_that_is_not_served_is_not_found(define: Define, cloud: Cloud):
 
     assert said(response)[0] == 404
     assert response["Upstash-Workflow-Sdk-Version"] == "1"
+
+
+# -- what does not fit the protocol
+
+
+@pytest.mark.parametrize("callback", ["upstash-workflow-callback", "upstash-workflow-is-failure"])
+def test_without_keys_the_function_lets_in_callbacks_too(
+    serve_story: ServeStory, cloud: Cloud, callback: str
+):
+    told: list[Any] = []
+
+    async def story(context: Any) -> Any:
+        if context.headers.get("Authorization") == "Bearer letmein":
+            await context.run("first", lambda: 1)
+
+    serve_story(story, receiver=None, failure_function=told.append)
+    body = json.dumps({"status": 500, "workflowRunId": "wfr_1"}).encode()
+    headers = {callback: "true", "upstash-workflow-runid": "wfr_1"}
+
+    status, answer = said(cloud.post(URL, body, **headers))
+
+    assert (status, answer["workflowRunId"]) == (400, "wfr_1")
+    assert (told, cloud.sent) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"no json", {"upstash-workflow-sdk-version": "1", "upstash-workflow-runid": "wfr_1"}),
+        (b"[]", {"upstash-workflow-sdk-version": "1"}),
+        (b"{}", {"upstash-workflow-callback": "true", "upstash-workflow-runid": "wfr_1"}),
+        (
+            b'{"status":200}',
+            {"upstash-workflow-callback": "true", "upstash-workflow-runid": "wfr_1"},
+        ),
+        (b"{}", {"upstash-workflow-is-failure": "true"}),
+        (
+            b'{"workflowRunId":"wfr_1","body":"%"}',
+            {"upstash-workflow-is-failure": "true"},
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused(
+    serve_story: ServeStory, cloud: Cloud, body: bytes, headers: dict[str, str]
+):
+    serve_story(echo, failure_function=lambda failure: None)
+
+    status, answer = said(cloud.post_signed(URL, body, headers))
+
+    assert (status, answer["error"]) == (400, "InvalidInput")
+    assert cloud.sent == []
+
+
+def test_a_payload_that_cannot_be_parsed_is_refused(serve_story: ServeStory, cloud: Cloud):
+    serve_story(echo, initial_payload_parser=int)
+
+    status, answer = said(cloud.post_signed(URL, b"twelve", {}))
+
+    assert (status, answer["error"]) == (400, "InvalidPayload")
+    assert "cannot be parsed: invalid literal" in answer["message"]
+
+
+def test_a_payload_that_is_no_text_cannot_be_sent_on(serve_story: ServeStory, cloud: Cloud):
+    serve_story(echo)
+
+    status, answer = said(cloud.post_signed(URL, b"\xff", {}))
+
+    assert (status, answer["error"]) == (400, "InvalidInput")
+    assert "not UTF-8" in answer["message"]
+
+
+def test_a_server_that_does_not_start_the_run_is_told_of(serve_story: ServeStory, cloud: Cloud):
+    serve_story(echo)
+    cloud.refuses = lambda path: RunEnded("the destination is unknown")
+
+    status, answer = said(cloud.post_signed(URL, b"1", {}))
+
+    assert (status, answer["error"]) == (500, "NotPublished")
+    assert "the destination is unknown" in answer["message"]
+
+
+def test_a_name_beside_which_it_is_not_served_is_refused(define: Define, cloud: Cloud):
+    async def parent(context: Any) -> Any:
+        await context.invoke("child", workflow="other")
+
+    define("other")(echo)
+    given: dict[str, Any] = {"publisher": cloud, "receiver": KEYS, "env": {}}
+    cloud.views["/many/<name>"] = serve_many({"parent": define("parent")(parent)}, **given)
+    cloud.post_signed(f"{HOST}/many/parent", b"", {})
+    cloud.deliver_all()
+
+    (run,) = cloud.runs.values()
+    assert 'no workflow "other" is served beside this one (parent are)' in run.error["message"]
+
+
+def test_what_goes_on_is_logged_where_it_is_asked_for(
+    serve_story: ServeStory, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", "workflows_app.serving")
+
+    serve_story(echo).run(1)
+    assert caplog.messages == []
+    serve_story(echo, verbose=True).run(1)
+    assert "workflow story: STEPS" in caplog.messages

@@ -47,7 +47,7 @@ def payload_of(delivery: Delivery) -> bytes:
 
 def _decoded(said: Mapping[str, Any], name: str) -> bytes:
     try:
-        return base64.b64decode(said.get(name) or "")
+        return base64.b64decode(said.get(name) or "", validate=True)
     except (ValueError, TypeError):
         raise InvalidInput(f'"{name}" of a failure callback is base64') from None
 

@@ -183,23 +183,8 @@ def published(sender: Sender, body: str, headers: Mapping[str, str] | None = Non
 
 def called(sender: Sender, step: Numbered, call: CallRequest) -> Message:
     """The request of a call, whose answer comes back as a callback (Upstash reference 4.5)."""
-    run = sender.run
-    headers = dict(call.headers)
+    run, headers = sender.run, dict(call.headers)
     content_type = _taken(headers, "content-type") or "application/json"
-    callback = {
-        "Workflow-RunId": run.run_id,
-        "Workflow-CallType": "fromCallback",
-        "Workflow-Init": "false",
-        "Workflow-Url": run.url,
-        "Feature-Set": _FEATURES,
-        "Forward-Upstash-Workflow-Callback": "true",
-        "Forward-Upstash-Workflow-StepId": str(step.number),
-        "Forward-Upstash-Workflow-StepName": step.name,
-        "Forward-Upstash-Workflow-StepType": "Call",
-        "Forward-Upstash-Workflow-Concurrent": str(step.concurrent),
-        "Forward-Upstash-Workflow-ContentType": content_type,
-        **({f"Forward-{_INVOKE_COUNT}": str(sender.depth)} if sender.depth else {}),
-    }
     return Message(
         destination=call.url,
         headers={
@@ -214,10 +199,28 @@ def called(sender: Sender, step: Numbered, call: CallRequest) -> Message:
             **_policy_of(call),
             **{f"Upstash-Forward-{name}": value for name, value in headers.items()},
             "Upstash-Callback": run.url,
-            **{f"Upstash-Callback-{name}": value for name, value in callback.items()},
+            **_callback(sender, step, content_type),
         },
         body=None if call.body is None else _text(call.body),
     )
+
+
+def _callback(sender: Sender, step: Numbered, content_type: str) -> dict[str, str]:
+    said = {
+        "Workflow-RunId": sender.run.run_id,
+        "Workflow-CallType": "fromCallback",
+        "Workflow-Init": "false",
+        "Workflow-Url": sender.run.url,
+        "Feature-Set": _FEATURES,
+        "Forward-Upstash-Workflow-Callback": "true",
+        "Forward-Upstash-Workflow-StepId": str(step.number),
+        "Forward-Upstash-Workflow-StepName": step.name,
+        "Forward-Upstash-Workflow-StepType": "Call",
+        "Forward-Upstash-Workflow-Concurrent": str(step.concurrent),
+        "Forward-Upstash-Workflow-ContentType": content_type,
+        **({f"Forward-{_INVOKE_COUNT}": str(sender.depth)} if sender.depth else {}),
+    }
+    return {f"Upstash-Callback-{name}": value for name, value in said.items()}
 
 
 def _taken(headers: dict[str, str], wanted: str) -> str | None:

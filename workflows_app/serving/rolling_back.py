@@ -8,8 +8,9 @@ from workflows_app.protocol.runs import History, StepKind
 from workflows_app.sdk.sagas import Rollback, UndoStep, how_it_ended, parted, what_remains
 from workflows_app.sdk.turn import ask_again, undo_steps
 from workflows_app.serving.asking import Choice
+from workflows_app.serving.passes import Pass
 from workflows_app.serving.recorder import Collector
-from workflows_app.serving.turns import Pass, Turn
+from workflows_app.serving.turns import Turn
 from workflows_app.serving.work import Nothing, Work
 
 

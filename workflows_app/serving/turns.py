@@ -18,7 +18,6 @@ from workflows_app.protocol.runs import (
     UNDO,
     Canceled,
     Failed,
-    FailedAttempt,
     Finished,
     History,
     StepKind,
@@ -32,7 +31,7 @@ from workflows_app.sdk.middlewares import Middleware
 from workflows_app.sdk.replay import FUNCTION, Recorder
 from workflows_app.sdk.sagas import Rollback, rollback_after
 from workflows_app.sdk.turn import drive
-from workflows_app.serving.asking import Asked, AskingReplay, Choice, asked_of
+from workflows_app.serving.asking import Asked, AskingReplay, Choice
 from workflows_app.serving.messages import (
     Message,
     Sender,
@@ -46,6 +45,7 @@ from workflows_app.serving.messages import (
     published,
 )
 from workflows_app.serving.numbering import Numbered, number
+from workflows_app.serving.passes import Pass
 from workflows_app.serving.published_steps import (
     encode_plan,
     encode_result,
@@ -65,37 +65,6 @@ from workflows_app.serving.work import (
 )
 
 MAX_RESULT_BYTES = 10 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """The function, called once: what it asked for, what was executed, how it ended."""
-
-    replay: AskingReplay
-    done: Collector
-    outcome: TurnOutcome
-    rollback: Rollback | None = None
-    """What is to be undone before the run ends."""
-
-    def attempt(self, key: str) -> FailedAttempt | None:
-        return next((each for each in self.done.attempts if each.key == key), None)
-
-    def record(self, key: str) -> StepRecord | None:
-        return next((each for each in self.done.steps if each.key == key), None)
-
-    @property
-    def asked(self) -> dict[str, Asked]:
-        """The next steps by key. A race is one once it is decided; a mark may come at the end."""
-        found = {
-            key: each
-            for key, each in self.replay.asked.items()
-            if each.kind is not StepKind.RACE or self.record(key) is not None
-        }
-        marks = [asked_of(each) for each in self.done.steps if each.kind is StepKind.PATCHED]
-        return {**found, **{each.key: each for each in marks}}
-
-    def has_executed(self, key: str) -> bool:
-        return self.attempt(key) is not None or self.record(key) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
