@@ -27,7 +27,7 @@ class Stats(TypedDict):
     most_interested_topic: str
 
 
-@workflow("auth-provider-webhook", retries=3)
+@workflow("auth-provider-webhook", retries=3, transport="local")  # atomic needs it
 def auth_provider_webhook(context: Context) -> Literal["upgraded", "trial ended"]:
     name: str = context.request_payload["name"]
     email: str = context.request_payload["email"]

@@ -24,7 +24,7 @@ class Processed(TypedDict):
     shelf: str
 
 
-@workflow("order-processing", retries=3)
+@workflow("order-processing", retries=3, transport="local")  # atomic needs it
 def order_processing(context: Context) -> Literal["processed", "given up"]:
     order: Order = context.request_payload
     event = f"order-{order['order_id']}"

@@ -25,7 +25,7 @@ class Charge(TypedDict):
     """In cents."""
 
 
-@workflow("payment-retries", retries=3)
+@workflow("payment-retries", retries=3, transport="local")  # atomic needs it
 def payment_retries(context: Context) -> Literal["paid", "suspended"]:
     charge: Charge = context.request_payload
     user_id = charge["user_id"]
