@@ -223,3 +223,11 @@ def test_the_steps_have_the_keys_that_are_named(run_section: Any):
     keys = set(Step.objects.values_list("key", flat=True))
 
     assert keys == {f"{name}@{branch}" for name in ("scale", "upload") for branch in (1, 2, 3)}
+
+
+def test_a_decision_wins_against_the_end_of_patience(run_section: Any, clock: Clock):
+    run_section("The first of several")
+    work_until_nothing_is_owed(clock)
+
+    assert results("holiday-request") == ['{"request":"approved"}']
+    assert (Step.objects.get(name="two-days").error_info or {})["type"] == "Canceled"
