@@ -126,3 +126,29 @@ def invoke(context: Context) -> list[Any]:
         context.invoke("echo", workflow=echo, body="tea").body,
         context.invoke("rest", workflow=nap, workflow_run_id="nap-1").body,
     ]
+
+
+@workflow("admin-race")
+def race(context: Context) -> str:
+    """A sleep of an hour against all that a step can wait for; then another sleep."""
+
+    def nap(name: str, length: str) -> str:
+        context.sleep(name, length)
+        return f"a {name} has passed"
+
+    patient = context.options(retries=3, retry_delay="2h")
+    first: str = context.race(
+        lambda: str(context.wait_for_event("approval", "approved", timeout="2d")),
+        lambda: str(context.call("ask-registry", url="https://registry.example/people")),
+        lambda: str(context.invoke("rest", workflow=nap_for_long, workflow_run_id="nap-1")),
+        lambda: str(patient.run("charge-card", decline, "no funds")),
+        partial(nap, "month", "30d"),
+        partial(nap, "hour", "1h"),
+    )
+    context.sleep("later", "1d")
+    return first
+
+
+@workflow("admin-long-nap")
+def nap_for_long(context: Context) -> None:
+    context.sleep("night", "2d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from workflows_app import Context, FlowControlSpec, Workflow, workflow
 from workflows_app.admin import run_steps, values
 from workflows_app.engine import leases
 from workflows_app.engine.dead_letters import resume
+from workflows_app.engine.delivery import deliver
 from workflows_app.engine.drain import drain_here
-from workflows_app.models import Attempt, DeadLetter, Run, Step
+from workflows_app.models import Attempt, DeadLetter, Message, Run, Step
 
 __all__ = ["registry"]
 
@@ -187,6 +189,31 @@ def test_a_run_and_those_that_it_invoked_lead_to_each_other(admin_client: Client
     invoked = admin_client.get(url(echo))
     assert "Invoked by\ninvoke-1" in read(invoked)
     assert url(parent) in invoked.content.decode()
+
+
+def test_what_has_lost_a_race_is_shown_as_cancelled(admin_client: Client, clock: Clock):
+    flows.race.trigger(workflow_run_id="race-1")
+    claimed = leases.claim(1)
+    deliver(claimed[0])
+    Message.objects.filter(kind="call").update(due_at=clock.now + timedelta(days=1))
+    clock.advance("1h")
+    drain_here()
+    clock.advance("1h")
+
+    page = page_of(admin_client, run_called("race-1"))
+
+    lost = "cancelled: another branch was first"
+    assert "asleep race-1\nin later wakes in 23 h started 2 h ago" in page
+    assert f"month 5 sleep +0 s 1 h 1 {lost}" in page
+    assert "hour 6 sleep +0 s 1 h 1" in page
+    assert f"approval 1 wait +0 s 1 h 1 {lost}" in page
+    assert f"ask-registry 2 call +0 s 1 h 1 {lost}" in page
+    assert f"rest 3 invoke +0 s 1 h 1 {lost}" in page
+    assert f"charge-card 4 run +0 s 1 h 1 {lost}" in page
+    assert 'race race +0 s 1 h 1 {"winner":"6"}' in page
+    assert "later sleep +1 h 1 h 1 ends in 23 h" in page
+    assert "Not finished" not in page
+    assert "ConnectionError" in page
 
 
 def test_a_run_that_waits_for_another_says_so(admin_client: Client):

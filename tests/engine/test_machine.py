@@ -107,6 +107,19 @@ def _overlap(context: Context, name: str) -> None:
     )
 
 
+def _map(context: Context, name: str) -> None:
+    def one(number: int) -> None:
+        context.run(f"{name}-one", _execute, context)
+        context.sleep(f"{name}-nap-{number}", "1s")
+
+    context.map(one, range(3), concurrency=2)
+
+
+def _execute(context: Context) -> str:
+    key = context.idempotency_key.split(":", 2)[2]
+    return world().execute(context.workflow_run_id, key)
+
+
 def _withdraw(context: Context, name: str) -> None:
     """Cancel the run while a call is still owed."""
 
@@ -144,6 +157,7 @@ DEEDS: dict[str, Callable[[Context, str], object]] = {
     "call": _call,
     "branches": _branch_out,
     "overlap": _overlap,
+    "map": _map,
     "flaky": lambda context, name: context.run(name, world().fail_at_first, context),
     "broken": lambda context, _: world().fail_at_first(context),
     "caught": _fail_and_go_on,

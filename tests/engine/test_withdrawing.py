@@ -91,7 +91,7 @@ def test_an_event_that_comes_first_wins(define: Define, clock: Clock) -> None:
     assert owed_to(only_run()) == [("turn", "", clock.advance("1d"))]
     drain_here()
     assert result_of(only_run()) == "by Ann"
-    assert canceled() == []
+    assert canceled() == [("nap@2", "sleep", "2")]
 
 
 def test_an_event_that_came_later_than_the_sleep_ended_has_lost(
@@ -361,6 +361,22 @@ def test_a_race_that_is_over_but_not_recorded_fits_the_code(
     clock.advance("1h")
 
     assert rehearse(workflow, only_run()).misfit is None
+
+
+def test_a_sleep_that_has_lost_ends_with_the_race(define: Define, clock: Clock) -> None:
+    async def long(context: Any) -> None:
+        await context.sleep("long", "30d")
+
+    against_a_nap(define, long).trigger()
+    drain_here()
+    clock.advance("1h")
+    at = clock.now
+    clock.advance("40d")
+    drain_here()
+
+    assert canceled() == [("long@1", "sleep", "1")]
+    assert Step.objects.get(key="long@1").ended_at == at
+    assert Step.objects.get(key="nap@2").error is None
 
 
 def test_waking_a_run_wakes_no_sleep_that_has_lost(define: Define, clock: Clock) -> None:

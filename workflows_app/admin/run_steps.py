@@ -16,6 +16,7 @@ from workflows_app.admin.run_attempts import AttemptRow, read_attempts
 from workflows_app.admin.timeline import Bar, Timeline
 from workflows_app.admin.values import ErrorShown, Shown, head, length, show, show_error
 from workflows_app.models import Run, Step
+from workflows_app.protocol.faults import is_cancellation
 from workflows_app.protocol.redaction import SENSITIVE, Redactor, redactor_of
 
 PER_PAGE = 200
@@ -28,7 +29,7 @@ class StepRow:
     branch: str
     kind: str
     tone: str
-    """How it went, as a CSS class: done, failed, asleep."""
+    """How it went, as a CSS class: done, failed, asleep, canceled."""
     started: str
     """After the start of the run; for a step of its origin the time of day."""
     took: str
@@ -38,7 +39,7 @@ class StepRow:
     result: Shown | None
     error: ErrorShown | None
     ends: str
-    """About a sleep that goes on, or was cut short; else empty."""
+    """About a sleep that goes on, or a step that was cut short; else empty."""
     is_kept: bool
     """Whether it was taken over from the run that this one resumes."""
     failed: list[AttemptRow]
@@ -85,7 +86,8 @@ def read_steps(run: Run, asked_page: str, url_of: Callable[..., str]) -> StepLis
         steps = steps.filter(pk__in=chosen)
     shown = list(steps)
     retried = [step.key for step in shown if step.attempts > 1 or step.error is not None]
-    table = _Table(run, read_attempts(run, retried), _children(run, shown), url_of)
+    attempts, children = read_attempts(run, retried), _children(run, shown)
+    table = _Table(run, attempts, children, url_of)
     rows = [table.row(step) for step in shown]
     return StepList(rows=rows, total=len(keys), page=page, pages=pages)
 
@@ -160,8 +162,8 @@ class _Table:
             attempts=step.attempts,
             input=self._show(step, "input", step.input_head, step.input_size),
             result=self._result(step),
-            error=show_error(hidden_error(step.error, self.redactor)),
-            ends=time.ends(step.ended_at),
+            error=self._error(step),
+            ends=self._ends(step),
             is_kept=not time.has_begun_at(step.started_at),
             failed=self.attempts.get(step.key, []),
             child=None if child is None else run_link(child),
@@ -178,7 +180,19 @@ class _Table:
             shown = hidden_value(shown, redactor_of(self.children[step.key].redaction))
         return show(shown, size, self.url_of("step_value", self.run.pk, step.pk, field))
 
+    def _error(self, step: Step) -> ErrorShown | None:
+        if is_cancellation(step.error):
+            return None
+        return show_error(hidden_error(step.error, self.redactor))
+
+    def _ends(self, step: Step) -> str:
+        if is_cancellation(step.error):
+            return "cancelled: another branch was first"
+        return self.timeline.ends(step.ended_at)
+
     def _tone(self, step: Step) -> str:
+        if is_cancellation(step.error):
+            return "canceled"
         if step.has_failed:
             return "failed"
         return "asleep" if step.kind == Step.Kind.SLEEP else "done"

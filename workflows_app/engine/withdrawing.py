@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Value
+from django.db.models.functions import Greatest
 
 from workflows_app.engine import clock
 from workflows_app.engine.step_inputs import input_of_call, input_of_invocation, input_of_wait
 from workflows_app.models import Attempt, Invocation, Message, Step, Waiter
+from workflows_app.protocol.branches import paths_above
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.faults import LOST, describe_cancellation
 from workflows_app.protocol.runs import StepKind, StepRecord
@@ -44,8 +46,7 @@ class Lost:
 
     def include(self, branch: str) -> bool:
         """Whether this is one of them, or part of one."""
-        depth = self.within.count(".") + 2 if self.within else 1
-        return ".".join(branch.split(".")[:depth]) in self.branches
+        return not self.branches.isdisjoint(paths_above(branch))
 
     def include_step(self, key: str) -> bool:
         said = _KEY.fullmatch(key)
@@ -69,12 +70,23 @@ def withdraw(run_pk: int, race: StepRecord) -> list[StepRecord]:
     }
     Waiter.objects.filter(run=run_pk, key__in=canceled).delete()
     Message.objects.filter(run=run_pk, kind__in=_SERVES_STEPS, key__in=canceled).delete()
+    _end_sleeps(run_pk, lost, race)
     return list(canceled.values())
 
 
 def is_withdrawn(run_pk: int, key: str) -> bool:
     """Whether the step has been cancelled so."""
     return Step.objects.filter(run=run_pk, key=key, error__startswith=LOST).exists()
+
+
+def _end_sleeps(run_pk: int, lost: Lost, race: StepRecord) -> None:
+    """They are in the journal from their beginning."""
+    asleep = Step.objects.filter(run=run_pk, kind=Step.Kind.SLEEP, key__contains=lost.mark)
+    asleep = asleep.filter(ended_at__gt=race.ended_at)
+    keys = [key for key, branch in asleep.values_list("key", "branch") if lost.include(branch)]
+    asleep.filter(key__in=keys).update(
+        error=describe_cancellation(race.key), ended_at=Greatest("started_at", Value(race.ended_at))
+    )
 
 
 def _retries(run_pk: int, lost: Lost) -> Iterator[StepRecord]:

@@ -176,7 +176,8 @@ class Step(models.Model):
     """A step of a run whose end is known. Rows are only ever added.
 
     A sleep's row is added when the sleep begins, so `ended_at` may lie in the future: the
-    moment it ends is decided once and never computed again. There is no foreign key
+    moment it ends is decided once and never computed again. It comes earlier only when the run is
+    woken, or when the sleep is cancelled as its branch has lost a race. There is no foreign key
     constraint on `run`: rows are added only through a live lease of that run, and the check
     would cost a row lock a step.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from workflows_app.protocol.runs import FailedAttempt, StepKind, StepRecord
 from workflows_app.sdk.base_context import Ports, current_scope
 from workflows_app.sdk.branches import Branches
-from workflows_app.sdk.interrupts import EndRun, Halt, Suspend
+from workflows_app.sdk.interrupts import Halt, Suspend
 from workflows_app.sdk.mapping import Openings, check_concurrency
 from workflows_app.sdk.racing import NAME, Race, check_branches, end_of
 from workflows_app.sdk.replay import Replay
@@ -77,10 +77,10 @@ class Groups:
     def _replay_winner(self, parent: Scope, race: Race, branches: Sequence[Branch]) -> Any:
         assert race.winner is not None  # noqa: S101 - as the caller has seen
         for index in race.losers_to_replay():
-            _Outcome(race.scopes[index], branches[index])
+            outcome = _Outcome(race.scopes[index], branches[index])
+            if outcome.stops:
+                outcome.value()
         race.leave_losers()
-        if self._replay.stopped is not None:
-            raise self._replay.stopped
         won = _Outcome(race.scopes[race.winner], branches[race.winner])
         if won.waits:
             raise self._wait(parent)
@@ -89,8 +89,9 @@ class Groups:
     def _look(self, race: Race, branches: Sequence[Branch]) -> _Outcome | None:
         """What the branch that has won comes to, if what is recorded tells."""
         looked = {index: _Outcome(race.scopes[index], branches[index]) for index in race.look()}
-        if self._replay.stopped is not None:
-            raise self._replay.stopped
+        for outcome in looked.values():
+            if outcome.stops:
+                outcome.value()
         winner = race.first_of(index for index, each in looked.items() if not each.waits)
         if winner is None:
             race.go_on(looked)
@@ -120,7 +121,8 @@ class _Outcome:
 
     @property
     def stops(self) -> bool:
-        return isinstance(self.error, Halt | EndRun)
+        """Whether nothing may go on after it: the turn, the run, or the process is to end."""
+        return self.error is not None and not isinstance(self.error, Exception | Suspend)
 
     @property
     def has_failed(self) -> bool:
@@ -145,29 +147,30 @@ class _Parallel:
         self._openings = Openings(replay, self._scopes, most)
         self._outcomes: list[_Outcome | None] = [None] * len(works)
         self._lock = threading.Lock()
+        self._is_stopped = False
         self.width = min(len(works), self._openings.most)
 
     def take(self) -> Callable[[], None] | None:
         with self._lock:
-            index = self._openings.open_next()
+            index = None if self._is_stopped else self._openings.open_next()
         return None if index is None else partial(self._work_on, index)
 
     def _work_on(self, index: int) -> None:
         outcome = _Outcome(self._scopes[index], self._works[index])
         self._outcomes[index] = outcome
         with self._lock:
-            if outcome.has_failed:
+            if outcome.stops:
+                self._is_stopped = True
+            elif outcome.has_failed:
                 self._openings.fail(index)
             elif not outcome.waits:
                 self._openings.succeed(index)
 
     def raise_failure(self) -> None:
         """Of several exceptions that which was the first, as what is recorded tells."""
-        errors = [outcome.error for outcome in self._ended]
-        for kind in (Halt, EndRun):
-            for error in errors:
-                if isinstance(error, kind):
-                    raise error
+        stops = [outcome for outcome in self._ended if outcome.stops]
+        if stops:
+            min(stops, key=lambda outcome: not isinstance(outcome.error, Halt)).value()
         failed = [outcome for outcome in self._ended if outcome.has_failed]
         if failed:
             min(failed, key=lambda outcome: end_of(outcome.scope)).value()

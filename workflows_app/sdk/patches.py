@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from workflows_app.protocol.branches import paths_above
 from workflows_app.protocol.runs import StepKind, StepRecord
-from workflows_app.sdk.scopes import MARK, Scope, check_name, paths_above
+from workflows_app.sdk.scopes import MARK, Scope, check_name
 
 _BRANCH = re.compile(r"@([\d.]+)(?:#\d+)?$")
 

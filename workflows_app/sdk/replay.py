@@ -15,6 +15,7 @@ from workflows_app.errors import (
     StepError,
 )
 from workflows_app.protocol.backoff import RetryPolicy
+from workflows_app.protocol.branches import paths_above
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.faults import describe_error, describe_hidden_error, is_cancellation
 from workflows_app.protocol.runs import (
@@ -35,7 +36,7 @@ from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend, Unrecorded
 from workflows_app.sdk.misuse import calling_place
 from workflows_app.sdk.patches import Known, Patches
 from workflows_app.sdk.sagas import Saga
-from workflows_app.sdk.scopes import Scope, check_name, paths_above
+from workflows_app.sdk.scopes import Scope, check_name
 from workflows_app.sdk.steps import (
     CALLS_A_FUNCTION,
     Ask,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
 
 from workflows_app.errors import StepMisuse
@@ -103,13 +102,6 @@ class Scope:
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((moment for moment in (one, other) if moment is not None), default=None)
-
-
-def paths_above(path: str) -> Iterator[str]:
-    """The branch itself, then each branch that it is part of, outwards; not the function."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
 
 
 def check_name(name: str) -> None:

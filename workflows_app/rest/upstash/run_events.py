@@ -21,6 +21,7 @@ from workflows_app.engine.remote.reading import program_of
 from workflows_app.errors import InvalidInput
 from workflows_app.models import Account, Attempt, Invocation, Run, Step, Waiter
 from workflows_app.protocol.durations import unix_milliseconds
+from workflows_app.protocol.faults import LOST
 from workflows_app.protocol.ids import start_message_id, step_message_id, waiter_message_id
 from workflows_app.protocol.published import abandoned_key
 from workflows_app.protocol.redaction import redactor_of
@@ -52,6 +53,7 @@ EventState = RunState | StepState
 _ANNOUNCED = (Step.Kind.PLAN, Step.Kind.CALL_SENT, Step.Kind.CALL_ANSWERED)
 """Rows of the journal that are no results."""
 _ABANDONED = Q(run__workflow="", key__endswith=abandoned_key(""))
+_LOST = Q(error__startswith=LOST)
 _STATES: tuple[EventState, ...] = (
     *RUN_STATES.values(),
     "STEP_PROGRESS",
@@ -163,7 +165,7 @@ def _begun(runs: QuerySet[Run], now: datetime) -> QuerySet[Step]:
 
 
 def _abandoned(runs: QuerySet[Run], now: datetime) -> QuerySet[Step]:
-    return Step.objects.filter(_ABANDONED, run__in=runs)
+    return Step.objects.filter(_ABANDONED | _LOST, run__in=runs)
 
 
 def _failed(runs: QuerySet[Run], now: datetime) -> QuerySet[Attempt]:
@@ -321,7 +323,7 @@ class _Renderer:
     def _hidden_outcomes(self) -> Mapping[tuple[int, str], str]:
         """The results of steps that invoked a run which asked for redaction itself."""
         steps = [each.row for each in self._happenings if isinstance(each.row, Step)]
-        steps = [step for step in steps if step.kind == Step.Kind.INVOKE]
+        steps = [step for step in steps if step.kind == Step.Kind.INVOKE and step.result]
         if not steps:
             return {}
         invocations = (

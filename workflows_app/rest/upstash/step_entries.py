@@ -13,6 +13,7 @@ from workflows_app.errors import InvalidDuration
 from workflows_app.models import Attempt, Invocation, Run, Step, Waiter
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.durations import parse_duration, parse_moment, unix_milliseconds
+from workflows_app.protocol.faults import is_cancellation
 from workflows_app.protocol.redaction import SENSITIVE, without_credentials
 from workflows_app.protocol.runs import CallRequest
 from workflows_app.rest.upstash.bodies import StepDetailsBody
@@ -72,7 +73,9 @@ def _recorded(rows: RunRows, step: Step, now: datetime) -> Entry:
         return Entry(state=state, details=details, is_next=True)
     details = {**details, "headers": rows.headers, **recorded_details(step)}
     if step.key in rows.invocations:
-        details = {**details, **_ended_invocation(rows.invocations[step.key])}
+        invocation = rows.invocations[step.key]
+        known = invocation_details if is_cancellation(step.error) else _ended_invocation
+        details = {**details, **known(invocation)}
     return Entry(state=state, details=details, branch=step.branch)
 
 
@@ -101,6 +104,8 @@ def recorded_details(step: Step) -> StepDetailsBody:
 
 
 def _state(run: Run, step: Step, now: datetime) -> StepState:
+    if is_cancellation(step.error):
+        return "STEP_CANCELED"
     if step.has_failed:
         return "STEP_FAILED"
     if step.ended_at <= (run.ended_at or now):
@@ -119,6 +124,8 @@ def _errors(rows: RunRows, step: Step) -> StepDetailsBody:
     failed = rows.failed.get(step.key)
     if failed:
         return {"errors": render_attempts(failed)}
+    if is_cancellation(step.error):
+        return {}
     return {"errors": [render_failing(step.error_info, unix_milliseconds(step.ended_at))]}
 
 
@@ -135,16 +142,17 @@ def _sleep(step: Step) -> StepDetailsBody:
 
 def _answered_call(step: Step) -> StepDetailsBody:
     asked = decode_json(step.input or "{}")
-    answer = decode_json(step.result or "{}")
     details: StepDetailsBody = {
         "stepType": "Call",
         "callUrl": asked["url"],
         "callMethod": asked["method"],
         "callHeaders": header_map(without_credentials(asked["headers"])),
-        "callResponseStatus": answer["status"],
-        "callResponseBody": answer["body"],
-        "callResponseHeaders": answer["header"],
     }
+    if step.result is not None:
+        answer = decode_json(step.result)
+        details["callResponseStatus"] = answer["status"]
+        details["callResponseBody"] = answer["body"]
+        details["callResponseHeaders"] = answer["header"]
     if "body" in asked:
         details["callBody"] = asked["body"]
     return details

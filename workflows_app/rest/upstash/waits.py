@@ -33,11 +33,11 @@ def waiting_details(waiter: Waiter) -> StepDetailsBody:
 
 
 def waited_details(step: Step) -> StepDetailsBody:
-    """Of a step that has waited: what came, as it came."""
+    """Of a step that has waited: what came, as it came; nothing, if it was cancelled."""
     asked, ended = decode_json(step.input or "{}"), decode_json(step.result or "{}")
     details: StepDetailsBody = {
         **_wait(asked["event"], parse_duration(asked["timeout"]), step.started_at),
-        "waitTimeout": ended["timeout"],
+        "waitTimeout": ended.get("timeout", False),
     }
     return {**details, "out": ended["data"]} if "data" in ended else details
 
