@@ -169,6 +169,13 @@ async def undoes(context: Any) -> Any:
     await context.roll_back("nobody wants it")
 
 
+async def goes_elsewhere(context: Any) -> Any:
+    ended = await context.invoke(
+        "echo", workflow=context.request_payload, body={"ü": 1}, labels="from-python"
+    )
+    return [ended.body, ended.is_failed]
+
+
 STORIES: dict[str, Story] = {
     "everything": everything,
     "child": child,
@@ -181,6 +188,7 @@ STORIES: dict[str, Story] = {
     "changes": changes,
     "races": races,
     "undoes": undoes,
+    "goes-elsewhere": goes_elsewhere,
 }
 
 

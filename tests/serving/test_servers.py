@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.compat.installs import node_project
 from tests.compat.programs import Endpoint
 from tests.compat.server import Server, own_database, running
 from tests.compat.third_party import ThirdParty
@@ -202,6 +203,29 @@ def test_a_published_message_starts_a_run(pair: Pair):
 
     (run,) = eventually(runs, bool)
     assert pair.result(run["workflowRunId"]) == 42
+
+
+def test_a_run_invokes_a_workflow_in_javascript(
+    pair: Pair, shell: str, tmp_path_factory: pytest.TempPathFactory
+):
+    directory = tmp_path_factory.mktemp("javascript")
+    main = pair.server.main
+    tenant = {"token": main.token, "currentKey": main.current_key, "nextKey": main.next_key}
+    environment = {
+        "QSTASH_URL": pair.server.url,
+        "QSTASH_TOKEN": main.token,
+        "QSTASH_CURRENT_SIGNING_KEY": main.current_key,
+        "QSTASH_NEXT_SIGNING_KEY": main.next_key,
+        "THIRD_PARTY": "",
+        "TENANTS": json.dumps({main.name: tenant}),
+    }
+    project = node_project("js", directory)
+    endpoint = Endpoint(["node", "endpoint.mjs"], project, environment, directory / "log")
+    try:
+        url = f"{endpoint.url}/{main.name}/echo"
+        assert pair.run(f"{shell}-goes-elsewhere", url) == [{"ü": 1}, False]
+    finally:
+        endpoint.close()
 
 
 def test_what_the_server_did_not_sign_is_refused(pair: Pair):

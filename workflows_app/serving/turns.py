@@ -81,8 +81,10 @@ class Turn:
 
     @cached_property
     def _watch(self) -> Watch:
-        replay = self.replay(Choice.NOTHING, self.past.history)
-        context = BaseContext(replay, self.ports(Collector()))
+        context = None
+        if self.middlewares:
+            replay = self.replay(Choice.NOTHING, self.past.history)
+            context = BaseContext(replay, self.ports(Collector()))
         return Watch(self.middlewares, self.sender.run.workflow, context)
 
     def take(self) -> Work:
