@@ -62,7 +62,9 @@ class Patches:
 
     def add_begun(self, keys: Collection[str]) -> None:
         """Steps that the server has been given, whether or not they have ended by now."""
-        self._begun |= set(keys) - self._recorded
+        with self._lock:
+            # Another set: a branch beside this one may be walking through the one before.
+            self._begun = self._begun | (set(keys) - self._recorded)
 
     def is_decided(self, scope: Scope, change_id: str) -> bool:
         """Whether what is recorded tells the answer."""
