@@ -369,4 +369,4 @@ def test_what_goes_on_is_logged_where_it_is_asked_for(
     serve_story(echo).run(1)
     assert caplog.messages == []
     serve_story(echo, verbose=True).run(1)
-    assert "workflow story: STEPS" in caplog.messages
+    assert caplog.messages[:2] == ["workflow story: STEPS", "run wfr_2: Send"]

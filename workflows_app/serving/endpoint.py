@@ -186,7 +186,8 @@ class Endpoint:
         return isinstance(went.outcome, Finished) and went.replay.is_untouched
 
     def _perform(self, run_id: str, work: Work) -> Reply:
-        self._tell("run %s: %s", run_id, work)
+        # What is sent may hold credentials, so it is no matter for a log.
+        self._tell("run %s: %s", run_id, type(work).__name__)
         match work:
             case Send(requests=requests):
                 for request in requests:
