@@ -35,12 +35,13 @@ from project.shop.models import Order
 from workflows_app import Context, Failure, FlowControlSpec, StepError, workflow
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock as engine_clock
-from workflows_app.engine import dead_letters, leases, ports, run_moves
+from workflows_app.engine import dead_letters, leases, limits, ports, run_moves
 from workflows_app.engine.delivery import deliver
 from workflows_app.engine.leases import Lease
 from workflows_app.errors import Refused, RunEnded
 from workflows_app.models import Attempt, DeadLetter, Message, Run, Step
 from workflows_app.protocol.exchange import Answer, Outgoing
+from workflows_app.protocol.faults import is_cancellation
 from workflows_app.worker.transport import WorkflowTransport
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
@@ -107,6 +108,24 @@ def _overlap(context: Context, name: str) -> None:
     )
 
 
+def _race(context: Context, name: str) -> None:
+    """A call that comes first, or never, against a step and the end of patience."""
+
+    def work_slowly() -> None:
+        context.sleep(f"{name}-nap", "2s")
+        context.run(f"{name}-work", _execute, context)
+
+    context.race(
+        partial(_slow_call, context, name),
+        work_slowly,
+        lambda: context.wait_for_event(f"{name}-wait", "never"),
+        lambda: context.race(
+            lambda: context.sleep(f"{name}-rest", "3s"),
+            lambda: context.call(f"{name}-ask", url="http://peer.example/", retries=1),
+        ),
+    )
+
+
 def _map(context: Context, name: str) -> None:
     def one(number: int) -> None:
         context.run(f"{name}-one", _execute, context)
@@ -157,6 +176,7 @@ DEEDS: dict[str, Callable[[Context, str], object]] = {
     "call": _call,
     "branches": _branch_out,
     "overlap": _overlap,
+    "race": _race,
     "map": _map,
     "flaky": lambda context, name: context.run(name, world().fail_at_first, context),
     "broken": lambda context, _: world().fail_at_first(context),
@@ -245,6 +265,7 @@ class Machine(RuleBasedStateMachine):
         self._stack.enter_context(rolled_back())
         # Whose turn it is depends on how often was claimed before: each example begins anew.
         leases._claims = count(1)
+        limits._Turns.last_key = 0
         usual = ports.get_transport()
         ports.install_transport(Peer())
         self._stack.callback(ports.install_transport, usual)
@@ -542,10 +563,12 @@ class Machine(RuleBasedStateMachine):
         return [list(table.order_by("pk").values()) for table in tables]
 
     def the_journal_only_grows(self) -> None:
-        """1. The one thing that may change is when a sleep ends, as waking its run does."""
+        """1. All that may change is the end of a sleep: waking its run does, and losing a race."""
         rows = {}
         for row in map(dict, Step.objects.values()):
             row.pop("ended_at")
+            if row["kind"] == "sleep" and is_cancellation(str(row["error"])):
+                row["error"] = None
             rows[row["id"]] = row
         assert {pk: rows.get(pk) for pk in self.journal} == self.journal
         self.journal = rows
