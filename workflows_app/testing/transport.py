@@ -15,7 +15,7 @@ from workflows_app.protocol.wire import decode_answer
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.replay import Extent
 from workflows_app.testing.crashes import Crashes, CrashingRecorder, Died, Moment, ProcessDied
-from workflows_app.testing.endpoint import deliver_here
+from workflows_app.testing.endpoint import deliver_here, start_here
 from workflows_app.testing.invocations import InvocationScripts
 from workflows_app.testing.replays import check_replays
 from workflows_app.testing.requests import RequestScripts
@@ -86,4 +86,4 @@ class ScriptedTransport(WorkflowTransport):
             return super().call_failure_function(run, attempt)
 
     def send(self, request: Outgoing) -> Answer:
-        return self.requests.send(self.delivering, request)
+        return start_here(request) or self.requests.send(self.delivering, request)
