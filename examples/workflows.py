@@ -18,6 +18,7 @@ from examples import (
     order_processing,
     payment_retries,
     payment_webhook,
+    weekly_summary,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "order_processing",
     "payment_retries",
     "payment_webhook",
+    "weekly_summary",
 ]
