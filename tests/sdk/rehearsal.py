@@ -103,7 +103,11 @@ class Rehearsal:
         self.thread_ends = 0
         self.observed = ""
 
-    def turn(self, extent: Extent = Extent.TO_THE_NEXT_WAIT) -> TurnOutcome:
+    def turn(
+        self,
+        extent: Extent = Extent.TO_THE_NEXT_WAIT,
+        now: Callable[[], datetime] = engine_clock.now,
+    ) -> TurnOutcome:
         self.turns += 1
         outcome = run_turn(
             self.workflow,
@@ -115,7 +119,7 @@ class Rehearsal:
                 thread_ends=self._thread_ends,
                 begun=lambda: self.begun,
             ),
-            now=engine_clock.now,
+            now=now,
             max_result_bytes=self.max_result_bytes,
             extent=extent,
         )

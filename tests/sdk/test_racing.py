@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.sdk.rehearsal import CREATED_AT, Journal, assert_failed, finished, lo
 from tests.shells import Shell
 from workflows_app import AsyncContext, Context, StepError, Undo, workflow
 from workflows_app.protocol.faults import is_cancellation
-from workflows_app.protocol.runs import Canceled, Failed, Suspended
+from workflows_app.protocol.runs import Canceled, Failed, StepKind, Suspended
 from workflows_app.sdk.replay import Extent
 
 PATIENCE = 10
@@ -491,6 +491,69 @@ def test_what_a_loser_returns_is_dropped_and_its_thread_ends(
     assert called == []
     assert rehearsal.recorded["slow@1"] is None
     assert rehearsal.thread_ends == 5
+
+
+def test_a_step_that_ended_just_too_late_is_shown_as_one_that_was_cut_short(
+    registry: Any, rehearse_workflow: Rehearse
+) -> None:
+    at_work, decided = threading.Event(), threading.Event()
+    late: list[threading.Thread] = []
+
+    class Deciding(Journal):
+        def record(self, steps: Any, attempts: Any) -> Any:
+            if any(step.kind is StepKind.RACE for step in steps):
+                decided.set()
+            return super().record(steps, attempts)
+
+    def slow() -> str:
+        late.append(threading.current_thread())
+        at_work.set()
+        return "slow"
+
+    def now() -> datetime:
+        """What the step returned is known by then, and not handed over."""
+        if threading.current_thread() in late:
+            decided.wait(PATIENCE)
+        return CREATED_AT
+
+    @workflow("story")
+    def story(context: Context) -> Any:
+        return context.race(
+            partial(context.run, "slow", slow), partial(context.run, "fast", at_work.wait, PATIENCE)
+        )
+
+    rehearsal = rehearse_workflow(story)
+    rehearsal.journal = Deciding()
+
+    assert rehearsal.turn(now=now) == finished(True)
+    lost = next(step for step in rehearsal.journal.steps if step.key == "slow@1")
+    assert (lost.result, is_cancellation(lost.error)) == (None, True)
+
+
+def test_the_threads_of_a_race_end_when_a_branch_cancels_the_run(
+    registry: Any, rehearse_workflow: Rehearse
+) -> None:
+    at_work, let_go = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        at_work.set()
+        let_go.wait(PATIENCE)
+
+    @workflow("story")
+    def story(context: Context) -> None:
+        def giving_up() -> None:
+            at_work.wait(PATIENCE)
+            context.cancel()
+
+        context.race(partial(context.run, "slow", slow), giving_up)
+
+    rehearsal = rehearse_workflow(story)
+    before = threading.active_count()
+
+    assert rehearsal.turn() == Canceled()
+    let_go.set()
+    wait_until(lambda: threading.active_count() <= before)
+    assert rehearsal.thread_ends == 2
 
 
 def wait_until(holds: Any) -> None:

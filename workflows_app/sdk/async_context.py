@@ -395,6 +395,7 @@ class AsyncContext(BaseContext):
         """Store in the run's own thread, together with what other branches have ready by then."""
         future: asyncio.Future[dict[str, StepRecord]] = asyncio.get_running_loop().create_future()
         self._traffic.pending.append((steps, attempts, future))
+        self._replay.settled(steps, attempts)
         if self._traffic.flusher is None:
             self._traffic.flusher = asyncio.create_task(
                 self._flush(), context=contextvars.Context()
@@ -478,6 +479,7 @@ class AsyncContext(BaseContext):
                 outcome = await self._fail(ask, started_at, given, raised[0])
             else:
                 await self._tell(self._observers.step_finished(ask, record))
+                self._replay.settled([record], [])
                 return self._replay.value_of(record)
         finally:
             self._traffic.leave()

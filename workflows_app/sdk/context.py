@@ -353,10 +353,16 @@ class Context(BaseContext):
     ) -> dict[str, StepRecord]:
         """Store on the run's own thread; what goes wrong there ends the turn."""
         try:
-            record = self._ports.recorder.record
-            return self._branches.store(self._scope(), record, steps, attempts)
+            return self._branches.store(self._scope(), self._store, steps, attempts)
         except Exception as error:
             raise self._replay.stop(Halt(error)) from error
+
+    def _store(
+        self, steps: list[StepRecord], attempts: list[FailedAttempt]
+    ) -> dict[str, StepRecord]:
+        stood = self._ports.recorder.record(steps, attempts)
+        self._replay.settled(steps, attempts)
+        return stood
 
     def _step(
         self,

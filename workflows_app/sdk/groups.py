@@ -211,6 +211,10 @@ class _Racing:
     def _work_on(self, index: int, branch: Branch) -> None:
         outcome = _Outcome(self._race.scopes[index], branch)
         with self._lock:
-            if self.winner is None and not outcome.waits:
-                self.to_record = [] if outcome.stops else self._race.won_now(index)
-                self.winner = outcome
+            if self.winner is not None or outcome.waits:
+                return
+            if outcome.stops:
+                self._race.leave_losers()
+            else:
+                self.to_record = self._race.won_now(index)
+            self.winner = outcome

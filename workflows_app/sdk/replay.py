@@ -295,8 +295,13 @@ class Replay:
         self, ask: Ask, started_at: datetime, given: str | None, result: str
     ) -> StepRecord:
         self.check_size(f'step "{ask.name}"', result)
-        self._at_work.pop(ask.key, None)
         return self._record(ask, started_at, given, result=None if result == "null" else result)
+
+    def settled(self, steps: Iterable[StepRecord], attempts: Iterable[FailedAttempt]) -> None:
+        """Nobody is at work on these: what became of them is stored, or is certain to be."""
+        keys = {step.key for step in steps} | {attempt.key for attempt in attempts}
+        for key in keys:
+            self._at_work.pop(key, None)
 
     def check_size(self, returned_by: str, result: str) -> None:
         """Raises InvalidInput for more JSON than a result may have."""
@@ -312,7 +317,6 @@ class Replay:
         self, ask: Ask, started_at: datetime, given: str | None, error: Exception
     ) -> tuple[FailedAttempt, StepRecord | None]:
         """The attempt's entry, and the step's own when no attempt is left."""
-        self._at_work.pop(ask.key, None)
         attempt = self._failed_attempt(ask.key, ask.attempt, ask.policy, started_at, error)
         if ask.sensitive:
             attempt = replace(attempt, error=describe_hidden_error(error))
