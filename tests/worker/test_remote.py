@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from workflows_app.engine.triggering import trigger
 from workflows_app.errors import InvalidSignature
 from workflows_app.models import Account, Attempt, DeadLetter, Message, Run, Step
 from workflows_app.protocol.runs import (
+    UNDO,
     Canceled,
     Failed,
     FailedAttempt,
@@ -237,6 +239,39 @@ def test_an_endpoint_that_does_not_answer_a_delivery_is_tried_again(
     drain_here()
     run.refresh_from_db()
     assert run.status == "succeeded"
+
+
+def test_a_run_whose_function_has_failed_for_good_is_still_rolled_back_in_several_attempts(
+    peer: Peer, clock: Clock
+) -> None:
+    run = start(peer, retries=1)
+    error = '{"type":"E","message":"m"}'
+    last = FailedAttempt(
+        key="",
+        number=2,
+        error=error,
+        started_at=clock.now,
+        ended_at=clock.now,
+        retry_at=None,
+    )
+    first = replace(last, number=1, retry_at=clock.now)
+    begun = a_step(clock, UNDO, kind=StepKind.ROLLBACK, result='["a"]', error=error)
+    peer.replies(
+        did(Suspended(wake_at=clock.now), a_step(clock), attempts=(first,)),
+        did(Suspended(wake_at=clock.now + timedelta(hours=1)), begun, attempts=(last,)),
+    )
+    drain_here()
+    clock.advance("1h")
+    peer.replies(Reply(status=503), did(Failed(error=error)))
+    drain_here()
+
+    run.refresh_from_db()
+    assert run.is_live
+    clock.advance("1s")
+    drain_here()
+    run.refresh_from_db()
+    assert (run.status, run.error) == ("failed", error)
+    assert len(peer.received) == 4
 
 
 def test_an_endpoint_that_answers_nonsense_to_the_last_fails_the_run(

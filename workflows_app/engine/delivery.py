@@ -31,7 +31,7 @@ from workflows_app.models import Attempt, Message, Run
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.exchange import Answer, SendFailed
 from workflows_app.protocol.faults import describe_error
-from workflows_app.protocol.runs import FailedAttempt, History, Suspended
+from workflows_app.protocol.runs import UNDO, FailedAttempt, History, Suspended
 
 logger = logging.getLogger("workflows_app")
 
@@ -163,7 +163,7 @@ def _turn_failed(
     failures = history.failures.get("")
     number = 1 + (failures.count if failures else 0)
     policy = RetryPolicy(retries=run.retries, delay_expression=run.retry_delay)
-    delay = policy.delay_after(number)
+    delay = policy.delay_after(number - _failed_before_rollback(run, history))
     now = clock.now()
     attempt = FailedAttempt(
         key="",
@@ -180,6 +180,17 @@ def _turn_failed(
             fail(run, error)
         else:
             retry(lease, attempt.retry_at)
+
+
+def _failed_before_rollback(run: Run, history: History) -> int:
+    """The attempts at the function that ended with its failure for good: what is done because of
+    that has attempts of its own.
+    """
+    begun = next((step for step in history.steps if step.key == UNDO), None)
+    if begun is None:
+        return 0
+    failed = Attempt.objects.filter(run=run, key="", outcome=Attempt.Outcome.FAILED)
+    return failed.filter(ended_at__lte=begun.ended_at).count()
 
 
 def _superseded(lease: Lease) -> None:
