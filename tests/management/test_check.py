@@ -371,3 +371,22 @@ def test_a_change_that_shows_only_at_the_end_of_a_turn_is_rehearsed_to_the_end(
         '  patched "new": 1 by the old code, 0 by the new',
         FITS,
     ]
+
+
+def test_a_run_that_is_being_rolled_back_fits_though_its_function_fails_again(
+    workflows: Verb, define: Define
+) -> None:
+    def refuse(undo: Any) -> None:
+        raise ConnectionError("no bank")
+
+    @define("parcel", retries=0)
+    async def parcel(context):
+        undoable = context.options(rollback=refuse, retries=3, retry_delay="1h")
+        await undoable.run("pay", str)
+        raise KeyError("address")
+
+    parcel.trigger(workflow_run_id="parcel-1")
+    drain_here()
+
+    assert Run.objects.get().is_live
+    assert workflows("check").stdout == ["parcel: 1 open run, 0 do not fit", FITS]

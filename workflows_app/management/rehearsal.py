@@ -27,6 +27,7 @@ from workflows_app.protocol.runs import (
 from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.base_context import Ports
 from workflows_app.sdk.replay import Extent
+from workflows_app.sdk.sagas import is_being_rolled_back
 from workflows_app.sdk.turn import run_turn
 from workflows_app.worker.local import run_info
 
@@ -108,6 +109,8 @@ class _Rehearsal:
             error = decode_json(outcome.error)
             if error["type"] == IncompatibleHistory.__name__:
                 return str(error["message"])
+        if is_being_rolled_back(self._history):
+            return None
         for attempt in self._recorder.failures:
             error = decode_json(attempt.error)
             return f"between its steps the code raises {error['type']}: {error['message']}"

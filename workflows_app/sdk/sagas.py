@@ -138,6 +138,10 @@ class NotUndone:
         return f'step "{self.key}": {self.error_type}: {self.error_message}'
 
 
+def is_being_rolled_back(history: History) -> bool:
+    return any(step.key == UNDO for step in history.steps)
+
+
 def parted(history: History) -> tuple[History, Rollback | None]:
     """What the function has recorded, and what has been undone of it, if that has begun."""
     done = {step.key: step for step in history.steps if step.kind is StepKind.ROLLBACK}
