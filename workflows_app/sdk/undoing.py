@@ -9,12 +9,12 @@ from asgiref.sync import AsyncToSync
 
 from workflows_app.errors import StepError
 from workflows_app.protocol.runs import StepKind
-from workflows_app.sdk.async_context import AsyncContext
+from workflows_app.sdk.async_shell import AsyncShell
 from workflows_app.sdk.base_context import Ports
-from workflows_app.sdk.context import Context
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.rollback import without_result
 from workflows_app.sdk.sagas import UndoStep
+from workflows_app.sdk.shell import Shell
 from workflows_app.sdk.steps import Ask
 
 
@@ -34,7 +34,7 @@ async def _drive(steps: Sequence[UndoStep], replay: Replay, ports: Ports) -> lis
     return failed
 
 
-class _Undoing(Context):
+class _Undoing(Shell):
     def undo_all(self, steps: Sequence[UndoStep]) -> list[StepError]:
         failed = []
         for step in steps:
@@ -56,7 +56,7 @@ class _Undoing(Context):
             self._execute(scope, ask, function, None)
 
 
-class _AsyncUndoing(AsyncContext):
+class _AsyncUndoing(AsyncShell):
     async def undo_all(self, steps: Sequence[UndoStep]) -> list[StepError]:
         failed = []
         for step in steps:
