@@ -68,6 +68,27 @@ def test_steps_of_branches_are_undone_too(
     assert run.results[-3] == "rollback"
 
 
+def test_a_branch_that_rolls_back_undoes_what_other_branches_did(
+    serve_story: ServeStory, cloud: Cloud, till: Till
+):
+    async def story(context: Any) -> Any:
+        async def giving_up() -> None:
+            await context.run("look", lambda: None)
+            await context.sleep("pause", "1h")
+            await context.roll_back("nobody wants it")
+
+        async def paying() -> None:
+            await context.options(rollback=till.undo).run("pay", lambda: 12)
+            await context.sleep("night", "1d")
+
+        await context.parallel(giving_up, paying)
+
+    run = serve_story(story).run()
+
+    assert run.status == "canceled"
+    assert till.undone == [("pay@2", True, 12)]
+
+
 def test_a_step_is_undone_by_its_own_retries(serve_story: ServeStory, cloud: Cloud, till: Till):
     attempts: list[str] = []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from asgiref.sync import AsyncToSync
@@ -105,14 +106,10 @@ def _take_turn(
     replay = begin(forward, _extent_of(extent, rollback))
     if rollback is None or extent is Extent.RECORDED:
         outcome = drive(workflow, replay, ports)
-        if extent is Extent.RECORDED or not is_to_be_undone(outcome, replay.stopped):
+        if extent is Extent.RECORDED:
             return outcome
-        if replay.has_left_out():
-            rest = begin(forward, Extent.RECORDED)
-            if (misfit := ask_again(workflow, rest, ports)) is not None:
-                return misfit
-            replay.saga.learn(rest.saga)
-        rollback = rollback_after(replay.saga, outcome, replay.stopped)
+        rest = partial(begin, forward, Extent.RECORDED)
+        outcome, rollback = with_rollback(workflow, replay, ports, outcome, rest)
         if rollback is None:
             return outcome
         ports.recorder.record([rollback.record(replay.now())], [])
@@ -147,6 +144,24 @@ def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
         return _failed(replay, ports, error)
     except Exception as error:  # noqa: BLE001 - the function may raise anything
         return _function_failed(replay, ports, error, started_at)
+
+
+def with_rollback(
+    workflow: Workflow,
+    replay: Replay,
+    ports: Ports,
+    outcome: TurnOutcome,
+    rest: Callable[[], Replay],
+) -> tuple[TurnOutcome, Rollback | None]:
+    """How a turn ends that ended so, and what is to be undone after it. `rest` makes a replay that
+    finds what branches have recorded which were behind when it ended.
+    """
+    if is_to_be_undone(outcome, replay.stopped) and replay.has_left_out():
+        behind = rest()
+        if (misfit := ask_again(workflow, behind, ports)) is not None:
+            return misfit, None
+        replay.saga.learn(behind.saga)
+    return outcome, rollback_after(replay.saga, outcome, replay.stopped)
 
 
 def ask_again(workflow: Workflow, replay: Replay, ports: Ports) -> Failed | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from workflows_app.errors import IncompatibleHistory, StepMisuse
 from workflows_app.protocol.codec import decode_json
@@ -29,8 +29,8 @@ from workflows_app.sdk.authoring import Workflow
 from workflows_app.sdk.base_context import BaseContext, Ports
 from workflows_app.sdk.middlewares import Middleware
 from workflows_app.sdk.replay import FUNCTION, Recorder
-from workflows_app.sdk.sagas import Rollback, rollback_after
-from workflows_app.sdk.turn import drive
+from workflows_app.sdk.sagas import Rollback
+from workflows_app.sdk.turn import drive, with_rollback
 from workflows_app.serving.asking import Asked, AskingReplay, Choice
 from workflows_app.serving.messages import (
     Message,
@@ -105,12 +105,10 @@ class Turn:
     def call(self, chosen: str | Choice) -> Pass:
         done, replay = Collector(), self.replay(chosen, self.past.history)
         outcome = drive(self.workflow, replay, self.watched(done))
-        return Pass(
-            replay=replay,
-            done=done,
-            outcome=outcome,
-            rollback=rollback_after(replay.saga, outcome, replay.stopped),
-        )
+        rest = partial(self.replay, Choice.NOTHING, self.past.history)
+        ports = self.ports(Collector())
+        outcome, rollback = with_rollback(self.workflow, replay, ports, outcome, rest)
+        return Pass(replay=replay, done=done, outcome=outcome, rollback=rollback)
 
     def replay(self, chosen: str | Choice, history: History) -> AskingReplay:
         return AskingReplay(
