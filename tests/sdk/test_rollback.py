@@ -294,6 +294,33 @@ def test_a_failure_undoes_also_what_tasks_had_done_that_come_later_to_it_on_a_re
     assert len(shop.undos) == shop.did.count("book") == 6
 
 
+@EXTENTS
+def test_a_failure_undoes_also_what_the_other_tasks_of_its_group_had_done(
+    rehearse_workflow: Any, registry: Any, shop: Shop, extent: Extent
+) -> None:
+    @workflow("story")
+    async def story(context: AsyncContext) -> None:
+        undoable = context.options(rollback=shop.undo)
+
+        async def failing() -> None:
+            await context.sleep("pause", "1h")
+            raise WorkflowNonRetryableError("stop")
+
+        async def working() -> None:
+            for number in range(3):
+                books = (undoable.run(f"book-{number}", shop.do, "book") for _ in range(2))
+                await asyncio.gather(*books)
+            await context.wait_for_event("approval", "approved")
+
+        async with asyncio.TaskGroup() as group:
+            for branch in (failing, working):
+                group.create_task(branch())
+
+    rehearse_workflow(story).play(extent)
+
+    assert len(shop.undos) == shop.did.count("book") == 6
+
+
 def test_the_order_is_that_in_which_steps_were_started(
     rehearse: Rehearse, shop: Shop, clock: Clock
 ) -> None:

@@ -69,6 +69,8 @@ class Driver:
         if "context" in options or current_step.get() is not None or async_scope.get(None) is None:
             return asyncio.Task(coroutine, loop=loop, **options)
         scope = self._replay.branch(async_scope.get())
+        if self._replay.root.replays:
+            coroutine = self._traffic.failing_last(coroutine)
         task = asyncio.Task(coroutine, loop=loop, context=with_scope(scope), **options)
         self._traffic.branches[task] = scope
         return task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any, NoReturn
 
 from workflows_app.protocol.runs import FailedAttempt, StepRecord
@@ -60,13 +60,27 @@ class Traffic:
         self.busy -= 1
         self.move()
 
-    async def settle_down(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    async def settle_down(
+        self, tasks: Collection[asyncio.Task[Any]], quiet_rounds: int = QUIET_ROUNDS
+    ) -> None:
         """Let the tasks come as far as they can without anything being worked on."""
         moves, rounds = self.moves, 0
-        while rounds < QUIET_ROUNDS and any(task not in self.parked for task in tasks):
+        while rounds < quiet_rounds and any(task not in self.parked for task in tasks):
             await asyncio.sleep(0)
             rounds = rounds + 1 if self.moves == moves else 0
             moves = self.moves
+
+    async def failing_last(self, branch: Coroutine[Any, Any, Any]) -> Any:
+        """A branch that fails only when the others have come as far as they can: whoever waits for
+        it may then give them up.
+        """
+        try:
+            return await branch
+        except Exception:
+            # Sooner than whoever lets all settle down, and heard by it.
+            await self.settle_down(self.branches, QUIET_ROUNDS // 2)
+            self.move()
+            raise
 
     @property
     def has_left_branches(self) -> bool:
