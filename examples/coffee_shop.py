@@ -7,7 +7,7 @@ Shows `parallel`, and the end of a run whose reason has gone: cancelled, which i
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 
 from workflows_app import Context, workflow
 
@@ -18,10 +18,11 @@ USED_BY_ONE_CUP = {"coffee-beans": 2, "cups": 1, "milk": 1}
 @workflow("brew-coffee", retries=3)
 def brew_coffee(context: Context) -> str:
     cups: int = context.request_payload["cups"]
-    enough = context.parallel(
-        *(partial(context.run, f"check-{what}", check_stock, what, cups) for what in STOCK)
-    )
-    if not all(enough):
+
+    def check(what: str) -> Callable[[], bool]:
+        return lambda: context.run(f"check-{what}", check_stock, what, cups)
+
+    if not all(context.parallel(*map(check, STOCK))):
         context.cancel()
     coffee = context.run("brew-coffee", brew, cups)
     return context.run("print-receipt", receipt, coffee)

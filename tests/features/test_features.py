@@ -553,8 +553,12 @@ def test_a_run_begins_anew_with_another_payload(define: Define, flows: WorkflowT
 # -- what a function knows
 
 
-@shows("request_payload, headers, url, workflow_run_id, labels, attempt, idempotency_key")
-def test_a_function_knows_its_run(define: Define, flows: WorkflowTest) -> None:
+@shows("request_payload, headers, url, env, labels, attempt, idempotency_key")
+def test_a_function_knows_its_run(
+    define: Define, flows: WorkflowTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGION", "north")
+
     @define()
     async def story(context: Any) -> Any:
         def inside() -> list[Any]:
@@ -564,7 +568,7 @@ def test_a_function_knows_its_run(define: Define, flows: WorkflowTest) -> None:
             "payload": context.request_payload,
             "headers": dict(context.headers),
             "url": context.url,
-            "id": context.workflow_run_id,
+            "env": context.env["REGION"],
             "labels": list(context.labels),
             "inside": await context.run("inside", inside),
         }
@@ -577,7 +581,7 @@ def test_a_function_knows_its_run(define: Define, flows: WorkflowTest) -> None:
     assert said["payload"] == {"a": 1}
     assert said["headers"] == {"X-Tenant": "t"}
     assert said["url"].endswith("/serve/story")
-    assert (said["id"], said["labels"]) == ("o-1", ["first"])
+    assert (said["env"], said["labels"]) == ("north", ["first"])
     assert said["inside"][0] == 1
     assert said["inside"][1].startswith("o-1:")
 
@@ -607,6 +611,19 @@ def test_middlewares_are_told_once_of_a_run_and_its_steps(
         "after nap 1: None",
         "completed: None",
     ]
+
+
+@shows("workflow_run_id, workflow_run_created_at")
+def test_a_function_knows_when_its_run_began(define: Define, flows: WorkflowTest) -> None:
+    @define()
+    async def story(context: Any) -> Any:
+        await context.sleep("rest", "1d")
+        return [context.workflow_run_id, context.workflow_run_created_at.isoformat()]
+
+    run = flows.start(story)
+    flows.advance("1d")
+
+    assert run.result == [run.workflow_run_id, run.row.created_at.isoformat()]
 
 
 # -- the list

@@ -215,6 +215,13 @@ def test_another_version_of_the_protocol_is_refused(serve_story: ServeStory, clo
     assert (status, answer["error"]) == (400, "InvalidInput")
 
 
+def test_the_function_has_the_environment_that_its_view_was_given(serve_story: ServeStory):
+    async def story(context: Any) -> Any:
+        return await context.run("look", lambda: context.env["REGION"])
+
+    assert serve_story(story, env={"REGION": "north"}).run().result == "north"
+
+
 # -- several workflows on one route
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -71,6 +72,7 @@ class Ports:
     on_patched: Callable[[str, bool], None] = lambda change_id, followed: None
     read_payload: Callable[[bytes], Any] = decode_payload
     complete: Callable[[RunRequest], RunRequest] = _completed
+    env: Mapping[str, str] = field(default_factory=lambda: os.environ)
     observers: Observers = NOBODY
     """Set by `sdk.turn`."""
 
@@ -96,8 +98,18 @@ class BaseContext:
         return self._info.run_id
 
     @property
+    def workflow_run_created_at(self) -> datetime:
+        """When the run was accepted; in UTC."""
+        return self._info.created_at
+
+    @property
     def url(self) -> str:
         return self._info.url
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of the process, or what `serve(..., env=…)` was given in its place."""
+        return self._ports.env
 
     @property
     def headers(self) -> Mapping[str, str]:

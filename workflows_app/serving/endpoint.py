@@ -174,6 +174,7 @@ class Endpoint:
             read_payload=self._options.read_payload,
             complete=partial(self._served.complete, run.url),
             begun=lambda: begun,
+            env=self._options.env,
         )
 
     def _is_denied(self, delivery: Delivery, run: RunInfo, host: Host) -> bool:

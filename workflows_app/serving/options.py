@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypedDict
@@ -64,27 +64,23 @@ class ServeOptions:
     base_url: str | None = None
     receiver: Receiver | None = None
     publisher: Publisher | None = None
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] = field(default_factory=lambda: os.environ)
     verbose: bool = False
     middlewares: Sequence[Middleware] = ()
     now: Callable[[], datetime] = _now
-
-    @property
-    def _environment(self) -> Mapping[str, str]:
-        return os.environ if self.env is None else self.env
 
     @cached_property
     def server(self) -> Publisher:
         """Raises StepMisuse where nothing says which."""
         if self.publisher is not None:
             return self.publisher
-        token = self._environment.get("QSTASH_TOKEN")
+        token = self.env.get("QSTASH_TOKEN")
         if not token:
             raise StepMisuse(
                 "set QSTASH_URL and QSTASH_TOKEN to the address and a token of the workflow "
                 "server that this workflow is served to, or pass serve(..., publisher=...)"
             )
-        return QStash(self._environment.get("QSTASH_URL") or DEFAULT_SERVER, token)
+        return QStash(self.env.get("QSTASH_URL") or DEFAULT_SERVER, token)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -92,7 +88,7 @@ class ServeOptions:
         if self.receiver is not None:
             return self.receiver.keys
         names = ("QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY")
-        keys = tuple(self._environment.get(name, "") for name in names)
+        keys = tuple(self.env.get(name, "") for name in names)
         return keys if all(keys) else ()
 
     @cached_property
@@ -102,5 +98,5 @@ class ServeOptions:
     def url_of(self, requested: str) -> str:
         """Of the workflow, as the server is to reach it."""
         url = self.url or requested
-        base = self.base_url or self._environment.get("UPSTASH_WORKFLOW_URL")
+        base = self.base_url or self.env.get("UPSTASH_WORKFLOW_URL")
         return _BASE.sub(lambda _: base.rstrip("/"), url) if base else url
