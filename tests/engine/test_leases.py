@@ -111,6 +111,15 @@ def test_how_long_a_lease_lasts_is_a_setting(
     assert Message.objects.get().due_at == clock.now + timedelta(minutes=1)
 
 
+def test_of_what_fell_due_at_once_the_oldest_is_claimed_first(
+    story: Workflow, clock: Clock
+) -> None:
+    runs = [story.trigger().workflow_run_id for _ in range(5)]
+    give_back(claim(2))
+
+    assert [lease.run.run_id for _ in runs for lease in claim(1)] == runs
+
+
 def test_what_has_been_due_longest_is_claimed_first(story: Workflow, clock: Clock) -> None:
     for run_id, delay in (("c", "3s"), ("a", "1s"), ("d", "4s"), ("b", "2s")):
         start(story, run_id, delay=delay)

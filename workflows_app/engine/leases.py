@@ -82,14 +82,15 @@ def new_token() -> str:
 
 _RUN_COLUMNS = ", ".join(f"workflows_app_run.{field.column}" for field in Run._meta.concrete_fields)
 
-# All messages of one claim have the same key. ORDER BY names it so that the index gives the order.
+# All messages of one claim have the same key. ORDER BY names it so that the index gives the order;
+# of those that fell due at once, what was owed first comes first.
 # A claim that a power cut undoes is made again: nobody waits for the disk.
 
 _CLAIM_POSTGRESQL = """
     WITH {unsynced}, due AS MATERIALIZED (
         SELECT id AS due_id, run_id AS owner_id FROM workflows_app_message
         WHERE {key} AND due_at <= %s
-        ORDER BY flow_control_id, due_at LIMIT %s FOR UPDATE SKIP LOCKED
+        ORDER BY flow_control_id, due_at, id LIMIT %s FOR UPDATE SKIP LOCKED
     )
     UPDATE workflows_app_message message SET due_at = %s, token = %s, claims = claims + 1,
         lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
@@ -104,7 +105,7 @@ _CLAIM_SQLITE = """
         lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
     WHERE id IN (
         SELECT id FROM workflows_app_message WHERE {key} AND due_at <= ?
-        ORDER BY flow_control_id, due_at LIMIT ?
+        ORDER BY flow_control_id, due_at, id LIMIT ?
     ) RETURNING id
 """
 

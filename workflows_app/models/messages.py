@@ -158,7 +158,7 @@ class Message(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["flow_control", "due_at"], name="message_by_due_time"),
+            models.Index(fields=["flow_control", "due_at", "id"], name="message_by_due_time"),
             # Few rows are leased at a time, however many wait: slots are counted here.
             models.Index(
                 fields=["account", "flow_control"],
