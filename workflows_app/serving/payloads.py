@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from workflows_app.errors import InvalidInput, StepMisuse
+from workflows_app.errors import InvalidInput, StepMisuse, WorkflowsError
 from workflows_app.sdk.payloads import decode_payload
 
 Parser = Callable[[str], Any]
 
 
-class InvalidPayload(InvalidInput):
+class InvalidPayload(WorkflowsError):
     """The payload does not fit the schema of the workflow."""
 
     code = "invalid_payload"
