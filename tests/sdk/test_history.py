@@ -231,3 +231,60 @@ def test_a_mismatch_is_told_to_the_run_alone(
     gc.collect()
 
     assert caplog.record_tuples == []
+
+
+# -- results
+
+
+def priced_as_text() -> str:
+    return "12 EUR"
+
+
+def priced_as_number() -> int:
+    return 12
+
+
+def priced_in_parts() -> dict[str, int]:
+    return {"EUR": 12}
+
+
+def priced_perhaps() -> float:
+    return None  # type: ignore[return-value]  # as functions do that have not been annotated with care
+
+
+def pricing(function: Callable[[], Any]) -> Story:
+    async def story(context: Any) -> Any:
+        price = await context.run("price", function)
+        await context.sleep("nap", "1h")
+        return price
+
+    return story
+
+
+@pytest.mark.parametrize(
+    ("after", "said"), [(priced_as_number, "int"), (priced_in_parts, "dict[str, int]")]
+)
+def test_a_step_that_returns_something_else_by_now_fails_the_run(
+    redeploy: Redeploy, after: Callable[[], Any], said: str
+) -> None:
+    rehearsal = redeploy(pricing(priced_as_text), pricing(after))
+
+    assert_failed(
+        rehearsal.turn(),
+        "IncompatibleHistory",
+        'run wfr_1 has recorded for step "price" a result of type str, and '
+        f"{after.__name__} now returns {said}. Put the old code back and resume the run from the "
+        "dead letter queue, or restart it; give a step that returns something else a new name, "
+        "behind context.patched.",
+    )
+
+
+def test_what_the_code_does_not_plainly_contradict_is_read_on(redeploy: Redeploy) -> None:
+    for before, after in [
+        (priced_as_number, priced_perhaps),
+        (priced_perhaps, priced_as_text),
+        (priced_as_text, lambda: 12),
+        (priced_as_text, dict),
+    ]:
+        rehearsal = redeploy(pricing(before), pricing(after))
+        assert rehearsal.play() == finished(before())

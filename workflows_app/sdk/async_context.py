@@ -103,7 +103,7 @@ class AsyncContext(AsyncShell):
         scope = self._enter(name)
         key, recorded = await self._find(scope, name, StepKind.RUN)
         if recorded is not None:
-            return self._replay.value_of(recorded)
+            return await self._kept(function, recorded)
         ask = self._replay.prepare(scope, key, name, StepKind.RUN, self._options)
         if not isinstance(ask, Ask):
             return await self._wait(scope, ask)
@@ -119,7 +119,7 @@ class AsyncContext(AsyncShell):
         scope = self._enter(name)
         key, recorded = await self._find(scope, name, StepKind.ATOMIC)
         if recorded is not None:
-            value: T = self._replay.value_of(recorded)
+            value: T = await self._kept(function, recorded)
             return value
         ask = self._replay.prepare(scope, key, name, StepKind.ATOMIC, self._options)
         if not isinstance(ask, Ask):

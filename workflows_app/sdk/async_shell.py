@@ -104,6 +104,13 @@ class AsyncShell(BaseContext):
         await self._tell(self._observers.found(scope, key, name, kind, recorded, now))
         return key, recorded
 
+    async def _kept(self, function: Callable[..., Any], recorded: StepRecord) -> Any:
+        """See `Replay.kept`."""
+        try:
+            return self._replay.kept(function, recorded)
+        except Halt as halt:
+            await self._interrupt(halt)
+
     async def _tell(self, told: Told | None) -> None:
         if told is None:
             return

@@ -86,7 +86,7 @@ class Context(Shell):
         Raises StepError when its retries are used up.
         """
         check_plain((function,), name, self.workflow_run_id, self._info.workflow)
-        result: T = self._step(name, StepKind.RUN, lambda: function(*args, **kwargs), args, kwargs)
+        result: T = self._step(name, StepKind.RUN, function, args, kwargs)
         return result
 
     def atomic(
@@ -97,9 +97,7 @@ class Context(Shell):
         Holds for what `function` writes through Django to the database of the workflow tables.
         """
         check_plain((function,), name, self.workflow_run_id, self._info.workflow)
-        result: T = self._step(
-            name, StepKind.ATOMIC, lambda: function(*args, **kwargs), args, kwargs
-        )
+        result: T = self._step(name, StepKind.ATOMIC, function, args, kwargs)
         return result
 
     def sleep(self, name: str, duration: timedelta | str) -> None:

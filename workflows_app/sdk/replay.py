@@ -33,6 +33,7 @@ from workflows_app.protocol.runs import (
     Suspended,
 )
 from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend, Unrecorded
+from workflows_app.sdk.kept import misfit
 from workflows_app.sdk.misuse import calling_place
 from workflows_app.sdk.patches import Known, Patches
 from workflows_app.sdk.sagas import Saga
@@ -242,6 +243,24 @@ class Replay:
             raise self.stopped
         if scope.waits or scope.is_out:
             raise Suspend
+
+    def kept(self, function: Callable[..., Any], record: StepRecord) -> Any:
+        """What the step returned before. Raises StepError when it failed, Halt when its function
+        says that it returns something else by now.
+        """
+        value = self.value_of(record)
+        if (difference := misfit(function, value)) is not None:
+            raise self.stop(
+                Halt(
+                    IncompatibleHistory(
+                        f'run {self.run.run_id} has recorded for step "{record.key}" {difference}. '
+                        "Put the old code back and resume the run from the dead letter queue, or "
+                        "restart it; give a step that returns something else a new name, behind "
+                        "context.patched."
+                    )
+                )
+            )
+        return value
 
     def value_of(self, record: StepRecord) -> Any:
         """What the step returned. Raises StepError when it failed."""

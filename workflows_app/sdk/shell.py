@@ -97,7 +97,7 @@ class Shell(BaseContext):
         self,
         name: str,
         kind: StepKind,
-        function: Callable[[], Any],
+        function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
@@ -105,17 +105,15 @@ class Shell(BaseContext):
         scope = self._scope()
         key, recorded = self._find(scope, name, kind)
         if recorded is not None:
-            return self._replay.value_of(recorded)
+            return self._replay.kept(function, recorded)
         ask = self._replay.prepare(scope, key, name, kind, self._options)
         if not isinstance(ask, Ask):
             raise self._wait(scope, ask)
-        stand_in = self._ports.stand_in(ask)
-        if stand_in is not None:
-            function = partial(stand_in, *args, **kwargs)
+        called = partial(self._ports.stand_in(ask) or function, *args, **kwargs)
         given = describe_input(ask, args, kwargs)
         if kind is StepKind.ATOMIC:
-            return self._execute_atomic(scope, ask, function, given)
-        return self._execute(scope, ask, function, given)
+            return self._execute_atomic(scope, ask, called, given)
+        return self._execute(scope, ask, called, given)
 
     def _execute(
         self, scope: Scope, ask: Ask, function: Callable[[], Any], given: str | None
