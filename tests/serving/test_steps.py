@@ -262,17 +262,23 @@ def test_a_run_keeps_to_the_code_that_it_began_with(serve_story: ServeStory, clo
     assert new.results == ["first", "by-mail", "mail", "left", "right"]
 
 
+async def branches_that_ask_for_a_change(context: Any) -> Any:
+    async def branch(name: str) -> Any:
+        follows = await context.patched("change")
+        return await context.run(name, returns(follows))
+
+    return await context.parallel(lambda: branch("left"), lambda: branch("right"))
+
+
 def test_branches_agree_about_a_change(serve_story: ServeStory, cloud: Cloud):
-    async def story(context: Any) -> Any:
-        async def branch(name: str) -> Any:
-            follows = await context.patched("change")
-            return await context.run(name, returns(follows))
-
-        return await context.parallel(lambda: branch("left"), lambda: branch("right"))
-
-    run = serve_story(story).run()
+    run = serve_story(branches_that_ask_for_a_change).run()
 
     assert run.result == [True, True]
+
+
+def test_a_branch_that_asks_later_waits_for_the_mark_as_well(db: None, serve_story: ServeStory):
+    """In a transaction, branches of plain workflows follow one another."""
+    assert serve_story(branches_that_ask_for_a_change).run().result == [True, True]
 
 
 def test_a_sensitive_step_is_refused(serve_story: ServeStory):

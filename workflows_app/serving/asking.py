@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 
@@ -59,6 +59,8 @@ class AskingReplay(Replay):
         self._chosen = chosen
         self._failed = failed
         self._asked: dict[str, Asked] = {}
+        self._marks: dict[str, Asked] = {}
+        """Those that are new in this turn, by the id of their change."""
         self.has_own_delay = False
         """Whether the step that was executed says itself how long its next attempt waits."""
 
@@ -88,10 +90,13 @@ class AskingReplay(Replay):
         return key, recorded
 
     def ask_patched(self, scope: Scope, change_id: str) -> Known | None:
-        """A mark is published before anything that follows it."""
+        """A mark is published before anything that follows it, in whichever branch."""
         known = super().ask_patched(scope, change_id)
         if known is not None and known.mark is not None:
-            self._asked.setdefault(scope.path, asked_of(known.mark))
+            self._marks.setdefault(change_id, asked_of(known.mark))
+        if known is not None and change_id in self._marks:
+            mark = replace(self._marks[change_id], branch=scope.path)
+            self._asked.setdefault(scope.path, mark)
         return known
 
     def prepare(
