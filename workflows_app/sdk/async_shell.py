@@ -14,12 +14,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, NoReturn, Self
 
 from asgiref.sync import sync_to_async
 
-from workflows_app.errors import NotSerializable, StepError, StepMisuse, StepTimeout
-from workflows_app.protocol.codec import round_trip
+from workflows_app.errors import StepError, StepMisuse, StepTimeout
 from workflows_app.protocol.durations import format_duration
 from workflows_app.protocol.runs import FailedAttempt, StepKind, StepRecord
 from workflows_app.sdk.async_groups import AsyncGroups
@@ -27,10 +26,7 @@ from workflows_app.sdk.awaiting import Calls, returns_awaitable
 from workflows_app.sdk.base_context import BaseContext, Ports, current_step
 from workflows_app.sdk.branches import call_in_thread
 from workflows_app.sdk.driving import Driver
-from workflows_app.sdk.events import (
-    Timeout,
-    event_wait,
-)
+from workflows_app.sdk.events import Timeout, event_wait
 from workflows_app.sdk.interrupts import (
     Halt,
     Interrupt,
@@ -38,23 +34,13 @@ from workflows_app.sdk.interrupts import (
     Unrecorded,
     ordinary_errors,
 )
-from workflows_app.sdk.misuse import check_result, out_of_the_loop
+from workflows_app.sdk.misuse import out_of_the_loop
 from workflows_app.sdk.observers import Told
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure
 from workflows_app.sdk.telling import tell_async
-from workflows_app.sdk.traffic import (
-    Traffic,
-    async_scope,
-)
-
-if TYPE_CHECKING:
-    pass
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Item = TypeVar("Item")
+from workflows_app.sdk.traffic import Traffic, async_scope
 
 
 class AsyncShell(BaseContext):
@@ -246,15 +232,6 @@ class AsyncShell(BaseContext):
             return self._replay.value_of(outcome)
         except StepError as failure:
             raise failure from cause
-
-    def _encode(self, ask: Ask, value: Any) -> tuple[str, Any]:
-        try:
-            return round_trip(value)
-        except NotSerializable as error:
-            check_result(value, ask.name, self.workflow_run_id)
-            raise NotSerializable(
-                f'the result of step "{ask.name}" cannot be stored: {error}'
-            ) from None
 
     async def _invoke(
         self, ask: Ask, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

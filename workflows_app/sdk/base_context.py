@@ -10,14 +10,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from workflows_app.errors import InvalidInput, StepMisuse
-from workflows_app.protocol.codec import encode_json
+from workflows_app.errors import InvalidInput, NotSerializable, StepMisuse
+from workflows_app.protocol.codec import encode_json, round_trip
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
 from workflows_app.protocol.runs import CallRequest, RunInfo, RunRequest, StepRecord
 from workflows_app.sdk import misuse
 from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt, RollBack
 from workflows_app.sdk.launching import engine
+from workflows_app.sdk.misuse import check_result
 from workflows_app.sdk.observers import NOBODY, Observers
 from workflows_app.sdk.patches import Known, followed
 from workflows_app.sdk.payloads import decode_payload, encode_body, encode_payload
@@ -174,6 +175,15 @@ class BaseContext:
             self._replay.patches.keep(change_id, answer)
         self._ports.on_patched(change_id, answer)
         return answer
+
+    def _encode(self, ask: Ask, value: Any) -> tuple[str, Any]:
+        try:
+            return round_trip(value)
+        except NotSerializable as error:
+            check_result(value, ask.name, self.workflow_run_id)
+            raise NotSerializable(
+                f'the result of step "{ask.name}" cannot be stored: {error}'
+            ) from None
 
     def _call_request(  # noqa: PLR0913 - the parts of an HTTP request
         self,

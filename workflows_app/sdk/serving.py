@@ -23,10 +23,8 @@ from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
     Failed,
-    FailedAttempt,
     History,
     RunInfo,
-    StepRecord,
     TurnOutcome,
 )
 from workflows_app.protocol.signing import verify
@@ -38,6 +36,7 @@ from workflows_app.protocol.wire import (
 )
 from workflows_app.sdk.authoring import Workflow, get_workflow, registered_workflows
 from workflows_app.sdk.base_context import Ports, StandIn, no_stand_in
+from workflows_app.sdk.collecting import Collecting
 from workflows_app.sdk.replay import Extent
 from workflows_app.sdk.turn import run_turn
 
@@ -163,25 +162,13 @@ def _run(
         return Failed(error=describe_error(error))
 
 
-class Collector:
-    """A `Recorder` that stores nothing: the server that sent the delivery does, from the answer."""
+class Collector(Collecting):
+    """The server that sent the delivery stores it, from the answer."""
 
-    def __init__(self) -> None:
-        self.steps: list[StepRecord] = []
-        self.attempts: list[FailedAttempt] = []
-
-    def record(
-        self, steps: list[StepRecord], attempts: list[FailedAttempt]
-    ) -> dict[str, StepRecord]:
-        self.steps += steps
-        self.attempts += attempts
-        return {}
-
-    def atomic(self, execute: Callable[[], StepRecord]) -> StepRecord:
-        raise StepMisuse(
-            "context.atomic needs the local transport: only there do the step and its result share "
-            'a transaction. Use context.run, or @workflow(..., transport="local")'
-        )
+    NO_ATOMIC = (
+        "context.atomic needs the local transport: only there do the step and its result share "
+        'a transaction. Use context.run, or @workflow(..., transport="local")'
+    )
 
 
 # -- refusing

@@ -9,13 +9,10 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any
 
-from workflows_app.errors import NotSerializable, StepTimeout
-from workflows_app.protocol.codec import round_trip
-from workflows_app.protocol.durations import (
-    format_duration,
-)
+from workflows_app.errors import StepTimeout
+from workflows_app.protocol.durations import format_duration
 from workflows_app.protocol.runs import FailedAttempt, StepKind, StepRecord
 from workflows_app.sdk.base_context import (
     BaseContext,
@@ -24,24 +21,14 @@ from workflows_app.sdk.base_context import (
     current_step,
 )
 from workflows_app.sdk.branches import Branches
-from workflows_app.sdk.events import (
-    Timeout,
-    event_wait,
-)
+from workflows_app.sdk.events import Timeout, event_wait
 from workflows_app.sdk.groups import Groups
 from workflows_app.sdk.interrupts import Halt, Suspend, ordinary_errors
-from workflows_app.sdk.misuse import check_result, in_another_thread
+from workflows_app.sdk.misuse import in_another_thread
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
 from workflows_app.sdk.telling import tell
-
-if TYPE_CHECKING:
-    pass
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Item = TypeVar("Item")
 
 
 class Shell(BaseContext):
@@ -168,15 +155,6 @@ class Shell(BaseContext):
             return self._replay.value_of(stood.get(ask.key, record))
         except Exception as failure:
             raise failure from cause_of_failure(ask, error)
-
-    def _encode(self, ask: Ask, value: Any) -> tuple[str, Any]:
-        try:
-            return round_trip(value)
-        except NotSerializable as error:
-            check_result(value, ask.name, self.workflow_run_id)
-            raise NotSerializable(
-                f'the result of step "{ask.name}" cannot be stored: {error}'
-            ) from None
 
     def _invoke(self, ask: Ask, function: Callable[[], Any]) -> Any:
         token = current_step.set(ask)

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from workflows_app.errors import StepMisuse
-from workflows_app.protocol.runs import FailedAttempt, StepRecord
+from workflows_app.sdk.collecting import Collecting
 
 
-class Collector:
-    """A `Recorder` that stores nothing: what it is given becomes messages."""
+class Collector(Collecting):
+    """What it is given becomes messages."""
 
-    def __init__(self) -> None:
-        self.steps: list[StepRecord] = []
-        self.attempts: list[FailedAttempt] = []
-
-    def record(
-        self, steps: list[StepRecord], attempts: list[FailedAttempt]
-    ) -> dict[str, StepRecord]:
-        self.steps += steps
-        self.attempts += attempts
-        return {}
-
-    def atomic(self, execute: Callable[[], StepRecord]) -> StepRecord:
-        raise StepMisuse(
-            "context.atomic cannot be served: the step's result is stored by the workflow server, "
-            "which cannot commit it together with your database. Use context.run with the "
-            "idempotency key, or have a worker beside your database run this workflow"
-        )
+    NO_ATOMIC = (
+        "context.atomic cannot be served: the step's result is stored by the workflow server, "
+        "which cannot commit it together with your database. Use context.run with the "
+        "idempotency key, or have a worker beside your database run this workflow"
+    )
