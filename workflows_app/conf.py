@@ -43,6 +43,12 @@ class Settings:
     """
     STEP_TIMEOUT: timedelta | None = None
     """How long one attempt of a step may take; None means as long as it likes."""
+    CLASS_RETRIES: int = 5
+    """How often a step of a class-based workflow is retried unless it says otherwise."""
+    CLASS_RETRY_DELAY: timedelta = timedelta(seconds=10)
+    """How long its first retry waits; each further one twice as long."""
+    CLASS_STEP_TIMEOUT: timedelta | None = timedelta(minutes=10)
+    """How long one attempt of such a step may take; None means as long as it likes."""
     HTTP_TIMEOUT: timedelta = timedelta(minutes=15)
     """How long one HTTP delivery or call may take unless it says otherwise."""
 
@@ -68,6 +74,12 @@ class Settings:
     MAX_RESULT_BYTES: int = 10 * 1024 * 1024
     MAX_RETRIES: int = 1000
     MAX_DELAY: timedelta = timedelta(days=365)
+    MAX_STEPS: int = 10_000
+    """The most steps with functions of a run, unless its workflow's version sets another limit."""
+    MAX_STEP_LIMIT: int = 25_000
+    """The highest limit that a version may set."""
+    MAX_SCHEDULES: int = 200
+    """The most cron expressions of one workflow."""
     MAX_CRASHES: int = 10
     """How many workers in a row may end on a message before its run fails."""
     MAX_EVENTS: int = 1000
@@ -75,6 +87,10 @@ class Settings:
     MAX_INVOKE_DEPTH: int = 100
     MAX_BATCH: int = 1000
     """The most items one batch request may hold."""
+    MAX_INSTANCE_PAYLOAD_BYTES: int = 1024 * 1024
+    """Of instances, and of events for them, that come over the Cloudflare surface."""
+    SHOWN_OUTPUT: int | None = 1024
+    """How many characters of a step's output an instance's detail shows; None for all of them."""
     DEDUPLICATION_WINDOW: timedelta = timedelta(minutes=10)
     """How long a published message stands for what is published with the same key."""
 
@@ -86,6 +102,8 @@ class Settings:
     """
     RETENTION: timedelta | None = timedelta(days=30)
     """How long ended runs are kept; None keeps them for ever."""
+    MAX_RETENTION: timedelta | None = timedelta(days=30)
+    """The longest that may be asked for; None for up to a thousand years."""
     READY_LAG: timedelta = timedelta(seconds=60)
     """/healthz fails when due work has waited longer than this."""
 
@@ -118,8 +136,8 @@ def _read(name: str, kind: str, raw: object) -> Any:
             return raw if isinstance(raw, timedelta) else parse_duration(str(raw))
         if "tuple" in kind:
             return _names(raw)
-        if kind == "int":
-            return int(str(raw))
+        if kind.startswith("int"):
+            return None if "None" in kind and raw in (None, "", "none") else int(str(raw))
         if kind == "bool":
             return raw if isinstance(raw, bool) else _SWITCH[str(raw).lower()]
         return str(raw)

@@ -18,15 +18,21 @@
     │   └── InsideTransaction
     ├── InvalidSignature
     ├── LeaseLost                   another worker owns the message now
+    ├── Stopping                    the turn is to end, and another one to go on
+    ├── RollbackAsked               someone has asked for the run to be rolled back
     ├── IncompatibleHistory         the code no longer fits what the run has recorded
     ├── StepMisuse                  a step inside a step, outside a run, not awaited
+    │   └── WorkflowFatalError      a step of a class-based workflow that cannot be
     ├── ClientError                 what clients raise, see client/errors.py
     └── for workflow authors
         ├── StepError               a step has used up its retries
         ├── StepTimeout
+        │   └── WorkflowTimeoutError     the same in class-based workflows, for events as well
         ├── WorkflowNonRetryableError
+        │   ├── NonRetryableError        the same in class-based workflows
+        │   └── NonRetryableDelayError   a step's delay function is broken
         ├── WorkflowRetryAfterError
-        ├── RollbackFailed          a run asked to be rolled back, and not all could be undone
+        ├── RollbackFailed          a run was to be rolled back, and not all could be undone
         └── RunFailed               an inline run has failed
 
 The class docstring is the default message. `code` is stable and meant for programs.
@@ -173,6 +179,20 @@ class LeaseLost(WorkflowsError):
     code = "lease_lost"
 
 
+class Stopping(WorkflowsError):
+    """The process is to end, or the run is paused; what was recorded stays, the rest of the turn is
+    another one's.
+    """
+
+    code = "stopping"
+
+
+class RollbackAsked(WorkflowsError):
+    """Someone has asked for the run to be rolled back; what was recorded stays."""
+
+    code = "rollback_asked"
+
+
 class IncompatibleHistory(WorkflowsError):
     """The workflow's code no longer fits what this run has recorded."""
 
@@ -183,6 +203,12 @@ class StepMisuse(WorkflowsError):
     """Steps can only be called from the workflow function itself."""
 
     code = "step_misuse"
+
+
+class WorkflowFatalError(StepMisuse):
+    """A step has a name, a policy or a parameter that it cannot have."""
+
+    code = "workflow_fatal"
 
 
 class StepError(WorkflowsError):
@@ -217,10 +243,29 @@ class StepTimeout(WorkflowsError):
     code = "step_timeout"
 
 
+class WorkflowTimeoutError(StepTimeout):
+    """An attempt of a step, or an event, did not come to its end in time."""
+
+    code = "workflow_timeout"
+
+
 class WorkflowNonRetryableError(WorkflowsError):
     """Raise this in a step or workflow to fail at once, without retries."""
 
     code = "non_retryable"
+
+
+class NonRetryableError(WorkflowNonRetryableError):
+    """Raise this in a step of a class-based workflow to fail it at once, without retries."""
+
+    def __init__(self, message: str = "") -> None:
+        Exception.__init__(self, message)  # which may well be empty
+
+
+class NonRetryableDelayError(WorkflowNonRetryableError):
+    """The function that says how long a retry waits raised, took too long or gave no duration."""
+
+    code = "non_retryable_delay"
 
 
 class WorkflowRetryAfterError(WorkflowsError):
@@ -238,7 +283,7 @@ class WorkflowRetryAfterError(WorkflowsError):
 
 
 class RollbackFailed(WorkflowsError):
-    """The run asked to be rolled back, and not all of it could be undone."""
+    """The run was to be rolled back, and not all of it could be undone."""
 
     code = "rollback_failed"
 

@@ -2,6 +2,7 @@
 
 from workflows_app.models.access import Account, Token
 from workflows_app.models.dead_letters import DeadLetter
+from workflows_app.models.definitions import Definition, Version
 from workflows_app.models.flow_control import FlowControl
 from workflows_app.models.messages import Message
 from workflows_app.models.publications import (
@@ -21,6 +22,7 @@ __all__ = [
     "Attempt",
     "DeadLetter",
     "Deduplication",
+    "Definition",
     "Event",
     "FlowControl",
     "Invocation",
@@ -35,5 +37,6 @@ __all__ = [
     "Token",
     "UrlGroup",
     "UrlGroupEndpoint",
+    "Version",
     "Waiter",
 ]

@@ -47,6 +47,12 @@ class Account(models.Model):
     parallelism = models.PositiveIntegerField(
         null=True, blank=True, help_text="The most deliveries at once; empty for no limit."
     )
+    success_retention = models.DurationField(
+        null=True, blank=True, help_text="How long runs are kept unless they fail."
+    )
+    error_retention = models.DurationField(
+        null=True, blank=True, help_text="How long failed runs are kept."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AccountQuerySet.as_manager()

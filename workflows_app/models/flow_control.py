@@ -9,6 +9,11 @@ from django.db.models import Q
 
 from workflows_app.models.access import Account
 
+OF_WORKFLOWS = "@workflow/"
+"""What the keys begin with that no message may name: the limits that workflows have themselves."""
+NO_LIMIT = (1 << 31) - 1
+"""As a limit, the largest; what the narrowest integer column of the supported databases holds."""
+
 
 class FlowControl(models.Model):
     """One key's limits and the state of its current rate window.
@@ -45,6 +50,10 @@ class FlowControl(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def is_of_workflow(self) -> bool:
+        return self.key.startswith(OF_WORKFLOWS)
 
     def window_ends_at(self) -> datetime | None:
         return self.window_started_at and self.window_started_at + self.period

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from workflows_app.models.access import Account
+from workflows_app.models.definitions import Definition
 from workflows_app.models.flow_control import FlowControl
 from workflows_app.models.runs import Run
 
@@ -55,6 +56,16 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
 
 
+_ADDRESSEES = ("run", "publication", "schedule", "definition")
+
+
+def _owed_to_one() -> Q:
+    owed = Q(kind="pruning", **{f"{each}__isnull": True for each in _ADDRESSEES})
+    for addressee in _ADDRESSEES:
+        owed |= Q(**{f"{each}__isnull": each != addressee for each in _ADDRESSEES})
+    return owed
+
+
 class Message(models.Model):
     """Something that is owed at `due_at`.
 
@@ -79,6 +90,10 @@ class Message(models.Model):
         """A plain message of no run."""
         SCHEDULE = "schedule"
         """The next slot of a schedule."""
+        TERMINATION = "termination"
+        """End live runs of a workflow, many at a time."""
+        PRUNING = "pruning"
+        """Forget what ended long ago, many at a time. Owed to nobody, and always again."""
 
     id: int
     account = models.ForeignKey(
@@ -100,6 +115,10 @@ class Message(models.Model):
         "Schedule", null=True, on_delete=models.CASCADE, related_name="messages", db_index=False
     )
     schedule_id: int | None
+    definition = models.ForeignKey(
+        Definition, null=True, on_delete=models.CASCADE, related_name="messages", db_index=False
+    )
+    definition_id: int | None
     queue = models.ForeignKey(
         "Queue",
         null=True,
@@ -111,6 +130,10 @@ class Message(models.Model):
     queue_id: int | None
     kind = models.CharField(max_length=16, choices=Kind.choices)
     due_at = models.DateTimeField(null=True, help_text="Empty: waits for a wake, not for time.")
+    parked_for = models.DurationField(
+        null=True,
+        help_text="Of a paused run: how long after its resumption it falls due.",
+    )
     token = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - null is "no lease"
     claims = models.PositiveIntegerField(default=0, help_text="How often it was claimed.")
     lapses = models.PositiveIntegerField(
@@ -146,12 +169,15 @@ class Message(models.Model):
                 condition=Q(schedule__isnull=False),
                 name="a_schedule_has_one_next_slot",
             ),
-            models.CheckConstraint(
-                condition=Q(run__isnull=False, publication__isnull=True, schedule__isnull=True)
-                | Q(run__isnull=True, publication__isnull=False, schedule__isnull=True)
-                | Q(run__isnull=True, publication__isnull=True, schedule__isnull=False),
-                name="a_message_is_owed_to_one",
+            models.UniqueConstraint(
+                fields=["definition"],
+                condition=Q(definition__isnull=False),
+                name="a_workflow_has_one_termination",
             ),
+            models.UniqueConstraint(
+                fields=["kind"], condition=Q(kind="pruning"), name="pruning_is_owed_once"
+            ),
+            models.CheckConstraint(condition=_owed_to_one(), name="a_message_is_owed_to_one"),
             models.CheckConstraint(
                 condition=Q(token__isnull=True) | Q(due_at__isnull=False),
                 name="a_lease_runs_out",
@@ -173,4 +199,5 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.run_id or self.publication_id or self.schedule_id}"
+        owed_to = (getattr(self, f"{addressee}_id") for addressee in _ADDRESSEES)
+        return f"{self.kind} of {next(filter(None, owed_to), 'all')}"

@@ -8,6 +8,7 @@ from typing import Self
 from django.db import models
 
 from workflows_app.models.access import Account
+from workflows_app.models.definitions import Definition
 from workflows_app.models.flow_control import FlowControl
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.durations import unix_milliseconds
@@ -79,15 +80,22 @@ class UrlGroupEndpoint(models.Model):
 
 
 class Schedule(models.Model):
-    """Publishes the same message again and again, at the times that `cron` names."""
+    """Publishes the same message again and again, at the times that `cron` names; or starts a run
+    of `definition`, which then says what it is.
+    """
 
     id: int
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, related_name="schedules", db_index=False
     )
+    account_id: int
+    definition = models.ForeignKey(
+        Definition, null=True, blank=True, on_delete=models.CASCADE, related_name="schedules"
+    )
+    definition_id: int | None
     public_id = models.CharField("schedule id", max_length=255)
-    cron = models.CharField(max_length=255, help_text="Five fields, after CRON_TZ=Zone if needed.")
-    destination = models.TextField(help_text="A URL, or the name of a URL group.")
+    cron = models.CharField(max_length=256, help_text="Five fields, after CRON_TZ=Zone if needed.")
+    destination = models.TextField(blank=True, help_text="A URL, or the name of a URL group.")
     queue = models.CharField(max_length=255, blank=True, default="", help_text="Its name.")
     headers = models.TextField(default="{}", help_text="JSON: as they were given, lower-case.")
     body = models.BinaryField(default=b"")

@@ -9,8 +9,10 @@ from django.db import connections, models
 from django.db.models import Q
 
 from workflows_app.models.access import Account
+from workflows_app.models.definitions import Version
 from workflows_app.models.flow_control import FlowControl
 from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.ids import name_within
 from workflows_app.protocol.runs import UNDO
 
 
@@ -41,6 +43,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         features = connections[self.db].features
         return self.select_for_update(no_key=features.has_select_for_no_key_update)
 
+    def live_named(self, account: Account | int, run_id: str) -> Self:
+        """The live run of this id; of several, which only runs named within their workflows can be,
+        the newest comes first.
+        """
+        return self.filter(account=account, run_id=run_id).live().newest_first()
+
     def labelled(self, labels: list[str]) -> Self:
         return self.filter(pk__in=RunLabel.objects.filter(name__in=labels).values("run"))
 
@@ -50,6 +58,7 @@ class Run(models.Model):
 
     `run_id` is the public id; it may be used again once the run has ended, so `live_id`
     repeats it only while the run is alive: that is what makes a second trigger find the first.
+    Of a run that is `named_within` its workflow, `live_id` begins with the workflow.
     """
 
     class Status(models.TextChoices):
@@ -58,6 +67,15 @@ class Run(models.Model):
         SUCCEEDED = "succeeded"
         FAILED = "failed"
         CANCELED = "canceled"
+
+    class Source(models.TextChoices):
+        """What has started it."""
+
+        API = "api", "API"
+        PYTHON = "python", "Python"
+        SCHEDULE = "schedule"
+        RUN = "run"
+        """A step of another run."""
 
     class EndpointCheck(models.TextChoices):
         """Whether a 2xx answer must show that a workflow endpoint gave it."""
@@ -71,11 +89,25 @@ class Run(models.Model):
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, related_name="runs", db_index=False
     )
-    run_id = models.CharField("run id", max_length=256)
-    live_id = models.CharField(max_length=256, null=True, editable=False)  # noqa: DJ001 - null is "ended"
+    run_id = models.CharField("run id", max_length=271)
+    live_id = models.CharField(max_length=512, null=True, editable=False)  # noqa: DJ001 - null is "ended"
     workflow = models.CharField(
         max_length=200, blank=True, help_text="The registered name; empty for other URLs."
     )
+    named_within = models.BooleanField(
+        default=False, help_text="Whether its id is unique within its workflow, not the account."
+    )
+    version = models.ForeignKey(
+        Version,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        related_name="runs",
+        db_constraint=False,
+        db_index=False,
+        help_text="Of the registered workflow, when the run was accepted.",
+    )
+    version_id: int | None
     url = models.TextField("URL")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.RUNNING)
     payload = models.BinaryField(default=b"")
@@ -99,6 +131,10 @@ class Run(models.Model):
         FlowControl, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
     )
     caller_ip = models.CharField("caller IP", max_length=64, blank=True, default="")
+    source = models.CharField(max_length=16, choices=Source.choices, default=Source.API)
+    schedule = models.TextField(
+        blank=True, default="", help_text="JSON: the cron expression, and the slot in unix ms."
+    )
     origin = models.ForeignKey(
         "self",
         null=True,
@@ -111,6 +147,21 @@ class Run(models.Model):
     error = models.TextField(null=True, blank=True, help_text="JSON: type, message, stack, step.")  # noqa: DJ001 - null is "no error"
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when nothing of it starts; empty unless paused."
+    )
+    undoing_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it is, or is to be, rolled back."
+    )
+    success_retention = models.DurationField(
+        null=True, blank=True, help_text="How long it is kept unless it fails; empty: the default."
+    )
+    error_retention = models.DurationField(
+        null=True, blank=True, help_text="How long it is kept if it fails; empty: the default."
+    )
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="Of an ended run with a retention of its own."
+    )
 
     objects = RunQuerySet.as_manager()
 
@@ -129,7 +180,28 @@ class Run(models.Model):
             models.Index(fields=["account", "run_id"], name="run_by_public_id"),
             models.Index(fields=["account", "status", "id"], name="run_by_status"),
             models.Index(fields=["account", "workflow", "id"], name="run_by_workflow"),
-            models.Index(fields=["ended_at"], name="run_by_end"),
+            models.Index(
+                fields=["account", "workflow", "status", "id"], name="run_by_workflow_status"
+            ),
+            models.Index(
+                fields=["ended_at"], condition=Q(expires_at__isnull=True), name="run_by_end"
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(expires_at__isnull=False),
+                name="run_by_expiry",
+            ),
+            # Few runs are paused or rolled back at a time, however many live.
+            models.Index(
+                fields=["account", "workflow", "id"],
+                condition=Q(status="running", paused_at__isnull=False),
+                name="run_paused",
+            ),
+            models.Index(
+                fields=["account", "workflow", "id"],
+                condition=Q(status="running", undoing_at__isnull=False),
+                name="run_being_undone",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -138,6 +210,15 @@ class Run(models.Model):
     @property
     def is_live(self) -> bool:
         return self.status == self.Status.RUNNING
+
+    @property
+    def id_while_live(self) -> str:
+        """What `live_id` is, or was."""
+        return name_within(self.workflow, self.run_id) if self.named_within else self.run_id
+
+    @property
+    def is_paused(self) -> bool:
+        return self.is_live and self.paused_at is not None
 
     @property
     def is_remote(self) -> bool:
@@ -218,7 +299,7 @@ class Step(models.Model):
     branch = models.CharField(
         max_length=64, blank=True, default="", help_text='Path of the parallel branch, as "2.1".'
     )
-    name = models.CharField(max_length=255)
+    name = models.CharField(max_length=256)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     input = models.TextField(null=True, blank=True, help_text="JSON.")  # noqa: DJ001 - null is "no input"
     result = models.TextField(null=True, blank=True, help_text="JSON; null after an error.")  # noqa: DJ001
@@ -232,6 +313,9 @@ class Step(models.Model):
     sensitive = models.BooleanField(
         default=False, db_default=False, help_text="Its result is never shown."
     )
+    config = models.TextField(  # noqa: DJ001 - null is "that of the run"
+        null=True, blank=True, help_text="JSON: the policy it was given; empty for its run's."
+    )
 
     class Meta:
         constraints = [
@@ -240,6 +324,12 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    def has_ended(self, run: Run, now: datetime) -> bool:
+        """By its run's time: a sleep does not end while that is paused."""
+        if run.is_paused and self.kind == self.Kind.SLEEP:
+            now = max(run.paused_at or now, self.started_at)
+        return self.ended_at <= (run.ended_at or now)
 
     @property
     def has_failed(self) -> bool:
@@ -295,6 +385,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
     retry_at = models.DateTimeField(null=True, blank=True, help_text="Empty when it was the last.")
+    config = models.TextField(null=True, blank=True, help_text="As that of its step.")  # noqa: DJ001
 
     class Meta:
         indexes = [models.Index(fields=["run", "key"], name="attempt_by_step")]
