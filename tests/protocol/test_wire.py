@@ -33,12 +33,11 @@ from workflows_app.protocol.runs import (
 from workflows_app.protocol.wire import (
     TurnAnswer,
     decode_answer,
-    decode_call,
     decode_turn,
     encode_answer,
-    encode_call,
     encode_turn,
 )
+from workflows_app.protocol.wire_requests import decode_call, encode_call
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 
@@ -60,6 +59,8 @@ runs = st.builds(
     retry_delay=texts,
     timeout=st.none() | durations,
     created_at=moments,
+    schedule=texts,
+    step_limit=st.none() | st.integers(1, 25_000),
 )
 steps = st.builds(
     StepRecord,
@@ -74,16 +75,25 @@ steps = st.builds(
     started_at=moments,
     ended_at=moments,
     sensitive=st.booleans(),
+    config=st.none() | texts,
 )
 histories = st.builds(
     History,
     steps=st.lists(steps, max_size=3).map(tuple),
     failures=st.dictionaries(
         texts,
-        st.builds(Failures, count=st.integers(1, 1000), retry_at=st.none() | moments),
+        st.builds(
+            Failures,
+            count=st.integers(1, 1000),
+            retry_at=st.none() | moments,
+            started_at=st.none() | moments,
+            config=st.none() | texts,
+        ),
         max_size=3,
     ),
     observed=texts,
+    roll_back=st.booleans(),
+    is_cut_short=st.booleans(),
 )
 attempts = st.builds(
     FailedAttempt,
@@ -93,6 +103,7 @@ attempts = st.builds(
     started_at=moments,
     ended_at=moments,
     retry_at=st.none() | moments,
+    config=st.none() | texts,
 )
 calls = st.builds(
     CallRequest,
@@ -222,6 +233,8 @@ RUN = RunInfo(
     retry_delay="1000",
     timeout=timedelta(milliseconds=1500),
     created_at=NOON,
+    schedule='{"cron":"* * * * *"}',
+    step_limit=25,
 )
 STEP = StepRecord(
     key="nap@1",
@@ -272,7 +285,10 @@ CALL = CallRequest(
 def test_this_is_how_a_turn_looks() -> None:
     history = History(
         steps=(STEP,),
-        failures={"a": Failures(count=2, retry_at=NOON), "": Failures(count=1, retry_at=None)},
+        failures={
+            "a": Failures(count=2, retry_at=NOON, started_at=NOON, config="{}"),
+            "": Failures(count=1, retry_at=None),
+        },
         observed='["nap@1"]',
     )
 
@@ -289,6 +305,8 @@ def test_this_is_how_a_turn_looks() -> None:
             "retryDelay": "1000",
             "timeout": 1.5,
             "createdAt": "2030-01-02T12:00:00+00:00",
+            "schedule": '{"cron":"* * * * *"}',
+            "stepLimit": 25,
         },
         "steps": [
             {
@@ -303,13 +321,21 @@ def test_this_is_how_a_turn_looks() -> None:
                 "startedAt": "2030-01-02T12:00:00+00:00",
                 "endedAt": "2030-01-02T13:00:00+00:00",
                 "sensitive": False,
+                "config": None,
             }
         ],
         "failures": {
-            "a": {"count": 2, "retryAt": "2030-01-02T12:00:00+00:00"},
-            "": {"count": 1, "retryAt": None},
+            "a": {
+                "count": 2,
+                "retryAt": "2030-01-02T12:00:00+00:00",
+                "startedAt": "2030-01-02T12:00:00+00:00",
+                "config": "{}",
+            },
+            "": {"count": 1, "retryAt": None, "startedAt": None, "config": None},
         },
         "observed": '["nap@1"]',
+        "rollBack": False,
+        "isCutShort": False,
     }
 
 
@@ -438,6 +464,7 @@ def test_this_is_how_an_answer_looks(outcome: Any, wire: Any) -> None:
                 "startedAt": "2030-01-02T12:00:00+00:00",
                 "endedAt": "2030-01-02T12:00:00+00:00",
                 "retryAt": None,
+                "config": None,
             }
         ],
         "outcome": wire,

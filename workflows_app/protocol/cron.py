@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ from workflows_app.errors import InvalidCron
 
 _ZONE = "CRON_TZ="
 _FIELDS = 5
+_RANDOM = re.compile(r"(?:^|,)[rR](?![a-zA-Z])")
+"""croniter's "any number", which it draws anew whenever it reads the expression."""
 _SOME_DAY = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -22,7 +25,8 @@ def check_cron(text: str) -> str:
     zone, fields = _parts(text)
     if zone is not None:
         _check_zone(zone, text)
-    if len(fields) != _FIELDS or not croniter.is_valid(" ".join(fields)):
+    is_random = any(map(_RANDOM.search, fields))
+    if len(fields) != _FIELDS or is_random or not croniter.is_valid(" ".join(fields)):
         raise InvalidCron(
             f'"{text:.80}" is not a cron expression: it has five fields (minute, hour, day of '
             'month, month, day of week), optionally after "CRON_TZ=Area/City "'
@@ -60,7 +64,7 @@ def _parts(text: str) -> tuple[str | None, list[str]]:
 def _check_zone(name: str, text: str) -> None:
     try:
         zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # such as for a directory
         raise InvalidCron(
             f'"{text:.80}" names the time zone "{name:.40}", which is unknown; '
             "write it as Area/City"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Literal, get_args
 
 from workflows_app.errors import InvalidInput
@@ -14,10 +15,14 @@ from workflows_app.protocol.expressions import LONGEST_DELAY, parse_expression
 Backoff = Literal["constant", "linear", "exponential"]
 """How the delay before the first retry grows: not at all, by itself each time, or twofold."""
 
-_GROWTH = {
+_GROWTH: dict[Backoff, str] = {
     "constant": "{base}",
     "linear": "{base} * (retried + 1)",
     "exponential": "{base} * pow(2, retried)",
+}
+_GROWN: dict[Backoff, re.Pattern[str]] = {
+    backoff: re.compile(re.escape(form).replace(r"\{base\}", r"([0-9]+(?:\.[0-9]+)?)"))
+    for backoff, form in _GROWTH.items()
 }
 _LOOKS_LIKE_A_DURATION = re.compile(r"\s*[0-9.]+[a-zµμ]+([0-9.]+[a-zµμ]+)*\s*")
 _LONGEST = timedelta(milliseconds=LONGEST_DELAY)
@@ -25,10 +30,13 @@ _LONGEST = timedelta(milliseconds=LONGEST_DELAY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryDelay:
-    """`expression` is what counts; `base` is None where an author wrote it himself."""
+    """`expression` is what counts; `base` is None where an author wrote it himself, and else grows
+    by `backoff`.
+    """
 
     expression: str
     base: timedelta | None = None
+    backoff: Backoff = "constant"
 
 
 def retry_delay(
@@ -46,6 +54,16 @@ def retry_delay(
     if read is None or read.base is None:
         raise InvalidInput(_needs_a_base(backoff, None if read is None else read.expression))
     return _growing(read.base, backoff)
+
+
+@lru_cache(maxsize=256)
+def read_expression(expression: str) -> RetryDelay:
+    """What such an expression was made of, where it was made of a duration and how that grows."""
+    for backoff, form in _GROWN.items():
+        if match := form.fullmatch(expression):
+            base = timedelta(milliseconds=float(match[1]))
+            return RetryDelay(expression=expression, base=base, backoff=backoff)
+    return RetryDelay(expression=expression)
 
 
 def delay_expression(delay: timedelta | str | None, backoff: Backoff | None = None) -> str | None:
@@ -66,7 +84,8 @@ def _growing(base: timedelta, backoff: Backoff) -> RetryDelay:
     if base > _LONGEST:
         raise InvalidInput(f"a retry waits for a day at most; retry_delay is {base}")
     milliseconds = f"{base / timedelta(milliseconds=1):f}".rstrip("0").rstrip(".")
-    return RetryDelay(expression=_GROWTH[backoff].format(base=milliseconds), base=base)
+    expression = _GROWTH[backoff].format(base=milliseconds)
+    return RetryDelay(expression=expression, base=base, backoff=backoff)
 
 
 def _needs_a_base(backoff: str, expression: str | None) -> str:

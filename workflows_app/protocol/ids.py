@@ -37,6 +37,13 @@ def check_run_id(text: str) -> str:
     return text
 
 
+def name_within(workflow: str, run_id: str) -> str:
+    """Of a run whose id need not differ from those of other workflows' runs. No id that is checked
+    by `check_run_id` reads like this.
+    """
+    return f"{workflow}/{run_id}"
+
+
 def new_event_id() -> str:
     """Of a webhook, whose URL lets in everyone who knows it: "evt_" and 126 random bits."""
     return f"evt_{secrets.token_urlsafe(16)[:21]}"

@@ -73,6 +73,16 @@ class RunRequest:
     """
     redaction: str = ""
     caller_ip: str = ""
+    source: str = "api"
+    """What starts it: "api", "python", "schedule" or "run"."""
+    schedule: str = ""
+    """JSON: `cron`, and `scheduledTime`, the slot in unix ms, of a run that a schedule starts."""
+    named_within: bool = False
+    """Whether its id tells it from other runs of its workflow alone, ended ones included, and not
+    from all live runs of its account.
+    """
+    success_retention: timedelta | None = None
+    error_retention: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +118,10 @@ class RunInfo:
     retry_delay: str
     timeout: timedelta | None
     created_at: datetime
+    schedule: str = ""
+    """See `RunRequest.schedule`."""
+    step_limit: int | None = None
+    """How many steps with functions it may have; None for any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +129,8 @@ class StepRecord:
     """One entry of the journal. `result`, `error` and `input` are JSON texts.
 
     `ended_at` of a sleep may lie in the future. `error` is set when the step used up its retries.
-    The result of a `sensitive` one is never shown.
+    The result of a `sensitive` one is never shown. `config` is JSON: the policy that the step was
+    given; None when it has that of its run.
     """
 
     key: str
@@ -129,6 +144,7 @@ class StepRecord:
     started_at: datetime
     ended_at: datetime
     sensitive: bool = False
+    config: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +152,7 @@ class FailedAttempt:
     """An attempt of a step, or of the function itself (`key` is empty), that raised.
 
     `error` is JSON: {"type", "message", "stack"}. `retry_at` is None when it was the last.
+    `config` is that of its step.
     """
 
     key: str
@@ -144,14 +161,19 @@ class FailedAttempt:
     started_at: datetime
     ended_at: datetime
     retry_at: datetime | None
+    config: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """How often a step has failed so far, and when it may be tried again."""
+    """How often a step has failed so far, and when it may be tried again. `config` is that of its
+    first attempt, which began at `started_at`.
+    """
 
     count: int
     retry_at: datetime | None
+    started_at: datetime | None = None
+    config: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +184,11 @@ class History:
     failures: Mapping[str, Failures] = field(default_factory=dict)
     observed: str = ""
     """What its last turn left as `Suspended.observed`; empty when there was none."""
+    roll_back: bool = False
+    """Whether someone has asked for the run to be rolled back."""
+    is_cut_short: bool = False
+    """Whether its last turn ended by a crash, so that a step may have begun that is not recorded.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +272,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canceled:
-    """The function cancelled its own run."""
+    """The function cancelled its own run, or someone had it rolled back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
