@@ -12,17 +12,10 @@ from django.db import DatabaseError, connection
 from tests.conftest import Clock
 from workflows_app import Context, Workflow, workflow
 from workflows_app.engine import leases
-from workflows_app.engine.journal import (
-    Journal,
-    add_attempts,
-    as_row,
-    end_run,
-    hold,
-    insert_steps,
-    is_held,
-    load_history,
-)
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.history import add_attempts, as_row, load_history
+from workflows_app.engine.journal import Journal
+from workflows_app.engine.leases import Lease, hold, is_held
+from workflows_app.engine.turn_writes import end_run, insert_steps
 from workflows_app.errors import LeaseLost
 from workflows_app.models import Attempt, Message, Run, Step
 from workflows_app.protocol.runs import (
@@ -111,10 +104,12 @@ def test_a_history_is_what_was_recorded_in_its_order(lease: Lease, clock: Clock)
     assert load_history(lease.run) == History(steps=tuple(steps))
 
 
-def test_a_history_counts_failed_attempts_and_knows_when_the_next_is_due(
+def test_a_history_counts_failed_attempts_and_knows_the_first_and_when_the_next_is_due(
     lease: Lease, clock: Clock
 ) -> None:
-    Journal(lease).record([], [an_attempt(clock, 1), an_attempt(clock, 2)])
+    first, later = clock.now, clock.now + timedelta(seconds=5)
+    Journal(lease).record([], [an_attempt(clock, 1, config='{"timeout":1}')])
+    Journal(lease).record([], [an_attempt(clock, 2, config="{}", started_at=later)])
     Journal(lease).record([], [an_attempt(clock, 1, key="", retry_at=None)])
     Attempt.objects.create(
         run=lease.run,
@@ -127,8 +122,13 @@ def test_a_history_counts_failed_attempts_and_knows_when_the_next_is_due(
     )
 
     assert load_history(lease.run).failures == {
-        "a": Failures(count=2, retry_at=clock.now + timedelta(seconds=2)),
-        "": Failures(count=1, retry_at=None),
+        "a": Failures(
+            count=2,
+            retry_at=first + timedelta(seconds=2),
+            started_at=first,
+            config='{"timeout":1}',
+        ),
+        "": Failures(count=1, retry_at=None, started_at=first),
     }
 
 
@@ -198,7 +198,7 @@ def test_a_failed_attempt_and_what_it_led_to_are_recorded_together(
     Journal(lease).record([step], [last])
 
     assert load_history(lease.run) == History(
-        steps=(step,), failures={"a": Failures(count=1, retry_at=None)}
+        steps=(step,), failures={"a": Failures(count=1, retry_at=None, started_at=clock.now)}
     )
 
 

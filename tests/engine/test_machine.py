@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -35,7 +35,7 @@ from project.shop.models import Order
 from workflows_app import Context, Failure, FlowControlSpec, StepError, workflow
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock as engine_clock
-from workflows_app.engine import dead_letters, leases, limits, ports, run_moves
+from workflows_app.engine import dead_letters, leases, limits, pausing, ports, run_moves
 from workflows_app.engine.delivery import deliver
 from workflows_app.engine.leases import Lease
 from workflows_app.errors import Refused, RunEnded
@@ -202,6 +202,8 @@ MEANWHILE = [
     "another delivery",
     "a cancel",
     "a wake",
+    "a pause",
+    "a pause and its end",
     "a takeover",
     "a takeover that delivers",
 ]
@@ -404,8 +406,13 @@ class Machine(RuleBasedStateMachine):
             case "a cancel":
                 self._cancel(lease.run)
             case "a wake":
-                with suppress(RunEnded):
+                with suppress(Refused):
                     run_moves.wake(lease.run)
+            case "a pause" | "a pause and its end":
+                with suppress(RunEnded):
+                    pausing.pause(lease.run)
+                    if "end" in fate:
+                        pausing.resume(lease.run)
             case "a takeover" | "a takeover that delivers":
                 self._take_over(lease, fate)
 
@@ -419,15 +426,23 @@ class Machine(RuleBasedStateMachine):
             self._deliver(taken[0])
 
     def _deliver(self, lease: Lease) -> None:
-        """2. Nothing comes of a delivery whose lease another worker has, or whose run has ended."""
+        """2. Nothing comes of a delivery whose lease another worker has, or whose run has ended.
+        Nor is begun what was claimed of a paused run.
+        """
         self.held.remove(lease)
         before, self.stale = self.stale, not self._is_held(lease)
         stored = self._rows() if self.stale else None
+        recorded = self._recorded(lease) if lease.run.is_paused else None
         deliver(lease)
         if stored is not None and self.steps_until_fate > 0:
             assert self._rows() == stored
+        assert recorded is None or self._recorded(lease) == recorded
         self.stale = before
         self._forget_lease(lease)
+
+    @staticmethod
+    def _recorded(lease: Lease) -> tuple[int, int]:
+        return lease.run.steps.count(), lease.run.attempts.exclude(outcome="superseded").count()
 
     @staticmethod
     def _is_held(lease: Lease) -> bool:
@@ -494,11 +509,23 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def wake(self, data: st.DataObject) -> None:
         run = self._one_of(data, list(Run.objects.order_by("pk")))
-        if run.is_live:
+        if run.is_live and not run.is_paused:
             run_moves.wake(run)
         else:
-            with pytest.raises(RunEnded):
+            with pytest.raises(Refused):
                 run_moves.wake(run)
+
+    @precondition(lambda self: self._live())
+    @rule(data=st.data())
+    def pause(self, data: st.DataObject) -> None:
+        pausing.pause(self._one_of(data, list(Run.objects.live().order_by("pk"))))
+
+    @precondition(lambda self: Run.objects.exists())
+    @rule(data=st.data())
+    def end_pause(self, data: st.DataObject) -> None:
+        run = self._one_of(data, list(Run.objects.order_by("pk")))
+        with nullcontext() if run.is_live else pytest.raises(RunEnded):
+            pausing.resume(run)
 
     @precondition(lambda self: DeadLetter.objects.exists())
     @rule(data=st.data())
@@ -623,6 +650,8 @@ class Machine(RuleBasedStateMachine):
     def _everything_ends(self) -> None:
         """3. Whatever was done to it, each run ends once workers are left in peace."""
         self.stale = False
+        for run in Run.objects.live():
+            pausing.resume(run)
         for _ in range(400):
             due = leases.next_due()
             if due is None:

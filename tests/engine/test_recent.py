@@ -103,6 +103,28 @@ def test_what_a_transaction_saw_and_took_back_is_not_kept(account: Account, cloc
     assert find_token(secret) is None
 
 
+def test_a_function_that_once_changed_something_in_its_transaction_remembers_from_then_on(
+    account: Account, clock: Clock
+) -> None:
+    asked: list[str] = []
+
+    def read() -> str:
+        asked.append("read")
+        return "known"
+
+    @transaction.atomic
+    def change_and_ask(*changed: Account) -> None:
+        for each in changed:
+            each.save()
+        recent.recently("something", read)
+
+    change_and_ask(account)
+    change_and_ask()
+    change_and_ask()
+
+    assert len(asked) == 2
+
+
 def test_a_clock_that_is_set_back_does_not_make_an_answer_older(
     account: Account, clock: Clock
 ) -> None:

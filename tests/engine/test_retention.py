@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -74,6 +75,17 @@ def test_what_ended_lately_is_kept(story: Any, clock: Clock) -> None:
     assert retention.prunable(MONTH) == 0
     assert retention.prune(MONTH) == 0
     assert Run.objects.count() == 2
+
+
+@pytest.mark.parametrize("prune", [retention.prune, retention.prune_some, retention.prune_messages])
+def test_what_is_kept_for_longer_than_there_are_dates_is_kept(
+    prune: Callable[[timedelta], int], story: Any, clock: Clock
+) -> None:
+    story.trigger()
+    drain_here()
+    clock.advance("1y")
+
+    assert prune(timedelta(days=365 * 3000)) == 0
 
 
 def test_what_is_alive_is_kept_however_old_it_is(story: Any, clock: Clock) -> None:

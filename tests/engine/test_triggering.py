@@ -76,6 +76,7 @@ def test_a_trigger_stores_a_run_and_the_message_that_it_is_to_begin(
         "account": account.pk,
         "run_id": "order-7",
         "workflow": "orders",
+        "named_within": False,
         "url": URL,
         "status": "running",
         "payload": None,
@@ -96,6 +97,14 @@ def test_a_trigger_stores_a_run_and_the_message_that_it_is_to_begin(
         "error": None,
         "created_at": clock.now,
         "ended_at": None,
+        "version": None,
+        "source": "api",
+        "schedule": "",
+        "paused_at": None,
+        "undoing_at": None,
+        "success_retention": None,
+        "error_retention": None,
+        "expires_at": None,
     }
     assert bytes(only_run().payload) == b'{"id":7}'
     assert only_run().live_id == "order-7"
@@ -105,6 +114,8 @@ def test_a_trigger_stores_a_run_and_the_message_that_it_is_to_begin(
         "run": started.run.pk,
         "publication": None,
         "schedule": None,
+        "definition": None,
+        "parked_for": None,
         "queue": None,
         "lapses": 0,
         "kind": "turn",

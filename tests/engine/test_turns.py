@@ -91,6 +91,7 @@ def test_a_step_is_stored_with_all_that_is_known_of_it(define: Define, clock: Cl
         "started_at": clock.now,
         "ended_at": clock.now,
         "sensitive": False,
+        "config": None,
     }
 
 
@@ -488,6 +489,7 @@ def test_an_attempt_that_lost_its_lease_is_shown_as_superseded(
         "started_at": clock.now,
         "ended_at": clock.now,
         "retry_at": None,
+        "config": None,
     }
     assert Attempt.objects.get().error_info["message"] == (
         "Another worker took over this message; nothing of this attempt was written."

@@ -172,9 +172,9 @@ def test_a_step_that_was_to_be_tried_again_is_withdrawn(define: Define, clock: C
             called.append(context.attempt)
             raise OSError("not yet")
 
-        await context.run("work", work)
+        await context.options(retries=5, retry_delay="40m").run("work", work)
 
-    against_a_nap(define, flaky, retries=5, retry_delay="2400000").trigger()
+    against_a_nap(define, flaky).trigger()
     drain_here()
     for _ in range(4):
         clock.advance("40m")
@@ -182,7 +182,10 @@ def test_a_step_that_was_to_be_tried_again_is_withdrawn(define: Define, clock: C
 
     assert called == [1, 2]
     assert canceled() == [("work@1", "run", "1")]
-    assert Step.objects.get(key="work@1").attempts == 2
+    step = Step.objects.get(key="work@1")
+    assert step.attempts == 2
+    policy = {"limit": 5, "delay": 2_400_000, "backoff": "constant"}
+    assert loaded(step.config) == {"retries": policy}
 
 
 def test_a_run_that_was_invoked_goes_on_and_is_not_waited_for(define: Define, clock: Clock) -> None:

@@ -165,12 +165,12 @@ def test_headers_of_the_run_cannot_pass_for_those_of_the_server(peer: Peer, cloc
 
 def test_what_the_endpoint_did_is_stored_with_how_it_ended(peer: Peer, clock: Clock) -> None:
     run = start(peer)
-    until = clock.now + timedelta(hours=1)
+    began, until = clock.now, clock.now + timedelta(hours=1)
     attempt = FailedAttempt(
         key="b",
         number=1,
         error='{"type":"OSError","message":"down"}',
-        started_at=clock.now,
+        started_at=began,
         ended_at=clock.now,
         retry_at=until,
     )
@@ -184,7 +184,8 @@ def test_what_the_endpoint_did_is_stored_with_how_it_ended(peer: Peer, clock: Cl
     peer.replies(did(Finished()))
     drain_here()
     _, history = decode_turn(peer.received[1].body)
-    assert history.failures == {"b": Failures(count=1, retry_at=until)}
+    first = Failures(count=1, retry_at=until, started_at=began)
+    assert history.failures == {"b": first}
     run.refresh_from_db()
     assert run.status == "succeeded"
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.database import settling
-from workflows_app.engine.journal import add_attempts, as_row
+from workflows_app.engine.history import add_attempts, as_row
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.outcomes import Outcome, RetryAt, classify, readable
 from workflows_app.engine.ports import Exchange, get_dispatcher
@@ -19,7 +19,7 @@ from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.exchange import Answer, Outgoing
 from workflows_app.protocol.faults import describe_answer
 from workflows_app.protocol.runs import CallRequest, FailedAttempt, StepKind, StepRecord
-from workflows_app.protocol.wire import decode_call
+from workflows_app.protocol.wire_requests import decode_call
 
 
 def call_exchange(lease: Lease) -> Exchange:

@@ -13,8 +13,7 @@ from django.db.models import Max
 from workflows_app.conf import get_settings
 from workflows_app.engine.database import settling
 from workflows_app.engine.failures import give_up_telling
-from workflows_app.engine.journal import hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.publication_delivery import give_up_publication
 from workflows_app.engine.settling import fail
 from workflows_app.models import Attempt, Message, Run, Step
@@ -23,12 +22,13 @@ from workflows_app.protocol.exchange import Answer
 from workflows_app.protocol.faults import describe_answer
 
 _NAME = "WorkerCrashed"
+_NEVER_GIVEN_UP = (Message.Kind.SCHEDULE, Message.Kind.TERMINATION, Message.Kind.PRUNING)
 
 
 def give_up_if_crashed_too_often(lease: Lease) -> bool:
     """Whether it was, and its run has failed instead of being worked on. Raises LeaseLost."""
     crashes = _crashes_in_a_row(lease)
-    if crashes < get_settings().MAX_CRASHES or lease.kind == Message.Kind.SCHEDULE:
+    if crashes < get_settings().MAX_CRASHES or lease.kind in _NEVER_GIVEN_UP:
         return False
     sentence = (
         f"{crashes} workers in a row ended, or lost their lease, while they worked on this; it is "

@@ -147,7 +147,7 @@ def _succeed(
 
 def _successor(old: Run, overrides: Overrides) -> Run:
     new = successor(old, new_run_id(), clock.now())
-    new.live_id = new.run_id
+    new.live_id = new.id_while_live
     new.flow_control = flow_control_of(old.account, overrides.flow_control) or old.flow_control
     if overrides.labels is not None:
         new.labels = encode_labels(overrides.labels)
@@ -173,6 +173,9 @@ def _go_on(old: Run, new: Run, delay: timedelta) -> None:
     turn = first_message(new, now + delay, now)
     turn.claims = 1  # so that its first delivery reads the journal
     turn.save(force_insert=True)
+    if old.undoing_at is not None:
+        new.undoing_at = now
+        new.save(update_fields=["undoing_at"])
     _copy_finished_steps(old, new)
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import InterfaceError, OperationalError
 
-from workflows_app.engine import calls, clock, invoking, leases, schedules
+from workflows_app.engine import calls, clock, invoking, leases, pruning, schedules, terminating
 from workflows_app.engine.crashes import give_up_if_crashed_too_often
 from workflows_app.engine.database import drop_broken_connections, joining, settling
 from workflows_app.engine.events import settle_timeout
 from workflows_app.engine.failures import failure_exchange
-from workflows_app.engine.journal import Stopping, add_attempts, hold, load_history
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.history import add_attempts, load_history
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.locks import lock
 from workflows_app.engine.outcomes import answer_for
+from workflows_app.engine.pausing import park
 from workflows_app.engine.ports import Exchange, Turn, TurnFailed, get_transport
 from workflows_app.engine.publication_delivery import publication_exchange
 from workflows_app.engine.remote import calling
@@ -26,12 +28,12 @@ from workflows_app.engine.remote import invoking as remote_invoking
 from workflows_app.engine.remote.delivering import step_exchange
 from workflows_app.engine.settling import fail, retry, settle_turn
 from workflows_app.engine.withdrawing import is_withdrawn
-from workflows_app.errors import LeaseLost
+from workflows_app.errors import LeaseLost, RollbackAsked, Stopping
 from workflows_app.models import Attempt, Message, Run
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.exchange import Answer, SendFailed
 from workflows_app.protocol.faults import describe_error
-from workflows_app.protocol.runs import UNDO, FailedAttempt, History, Suspended
+from workflows_app.protocol.runs import FailedAttempt, History, Suspended
 
 logger = logging.getLogger("workflows_app")
 
@@ -74,7 +76,7 @@ def _recording_faults(lease: Lease, work: Callable[[], Exchange | None]) -> Exch
         return work()
     except LeaseLost:
         _superseded(lease)
-    except Stopping:
+    except (Stopping, RollbackAsked):
         leases.give_back([lease])
     except (OperationalError, InterfaceError):
         logger.exception("the database failed during the delivery of message %s", lease.message_id)
@@ -87,6 +89,9 @@ def _recording_faults(lease: Lease, work: Callable[[], Exchange | None]) -> Exch
 
 
 def _begin_or_give_up(lease: Lease, stopping: threading.Event | None) -> Exchange | None:
+    if lease.owner is not None and lease.owner.is_paused:
+        park(lease)
+        return None
     if lease.lapses and give_up_if_crashed_too_often(lease):
         return None
     return _begin(lease, stopping)
@@ -103,18 +108,10 @@ def _begin(lease: Lease, stopping: threading.Event | None) -> Exchange | None:
             return _call_exchange(lease)
         case Message.Kind.FAILURE:
             return failure_exchange(lease)
-        case Message.Kind.TIMEOUT:
-            settle_timeout(lease)
-            return None
-        case Message.Kind.REPORT:
-            _settle_report(lease)
-            return None
         case Message.Kind.PUBLICATION:
             return publication_exchange(lease)
-        case Message.Kind.SCHEDULE:
-            schedules.fire(lease)
-            return None
-    raise AssertionError(f"nothing delivers messages of kind {lease.kind}")
+    _WITHOUT_EXCHANGE[lease.kind](lease)
+    return None
 
 
 def _call_exchange(lease: Lease) -> Exchange:
@@ -130,16 +127,27 @@ def _settle_report(lease: Lease) -> None:
         invoking.settle_report(lease)
 
 
+_WITHOUT_EXCHANGE: dict[str, Callable[[Lease], None]] = {
+    Message.Kind.TIMEOUT: settle_timeout,
+    Message.Kind.REPORT: _settle_report,
+    Message.Kind.SCHEDULE: schedules.fire,
+    Message.Kind.TERMINATION: terminating.settle,
+    Message.Kind.PRUNING: pruning.settle,
+}
+
+
 def deliver_turn(lease: Lease, stopping: threading.Event | None = None) -> None:
     """Have the workflow function go on, and settle how that ended. Raises LeaseLost, Stopping."""
     run = lease.run
     # Nothing can have been recorded before the first claim of a message.
     history = load_history(run, lease.request) if lease.claims > 1 else History()
+    if run.undoing_at is not None:
+        history = replace(history, roll_back=True, is_cut_short=lease.lapses > 0)
     started_at = clock.now()
     turn = Turn(run=run, history=history, lease=lease, stopping=stopping)
     try:
         settle_turn(lease, run, _rest_of(history) or get_transport().take_turn(turn))
-    except (LeaseLost, Stopping, OperationalError, InterfaceError):
+    except (LeaseLost, Stopping, RollbackAsked, OperationalError, InterfaceError):
         raise
     except Exception as error:  # noqa: BLE001 - an endpoint may fail in any way
         described = error.error if isinstance(error, TurnFailed) else describe_error(error)
@@ -148,7 +156,7 @@ def deliver_turn(lease: Lease, stopping: threading.Event | None = None) -> None:
 
 def _rest_of(history: History) -> Suspended | None:
     """For a run whose function has failed and was woken before the time of its next attempt."""
-    failures = history.failures.get("")
+    failures = None if history.roll_back else history.failures.get("")
     if failures is None or failures.retry_at is None or failures.retry_at <= clock.now():
         return None
     return Suspended(wake_at=failures.retry_at)
@@ -163,7 +171,7 @@ def _turn_failed(
     failures = history.failures.get("")
     number = 1 + (failures.count if failures else 0)
     policy = RetryPolicy(retries=run.retries, delay_expression=run.retry_delay)
-    delay = policy.delay_after(number - _failed_before_rollback(run, history))
+    delay = policy.delay_after(number - _failed_before_rollback(run))
     now = clock.now()
     attempt = FailedAttempt(
         key="",
@@ -182,15 +190,12 @@ def _turn_failed(
             retry(lease, attempt.retry_at)
 
 
-def _failed_before_rollback(run: Run, history: History) -> int:
-    """The attempts at the function that ended with its failure for good: what is done because of
-    that has attempts of its own.
-    """
-    begun = next((step for step in history.steps if step.key == UNDO), None)
-    if begun is None:
+def _failed_before_rollback(run: Run) -> int:
+    """The attempts at the function that came before that: what is done then has its own."""
+    if run.undoing_at is None:
         return 0
     failed = Attempt.objects.filter(run=run, key="", outcome=Attempt.Outcome.FAILED)
-    return failed.filter(ended_at__lte=begun.ended_at).count()
+    return failed.filter(ended_at__lte=run.undoing_at).count()
 
 
 def _superseded(lease: Lease) -> None:

@@ -13,8 +13,8 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import clock, waiting
 from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.database import joining, settling
-from workflows_app.engine.journal import as_row, hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.history import as_row
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.locks import lock_live
 from workflows_app.engine.outcomes import readable
 from workflows_app.engine.remote import waiting as remote_waiting
@@ -65,7 +65,7 @@ def notify_run(run: Run, event_id: str, data: bytes) -> Notified | None:
 
 def notify_named(account: Account, run_id: str, event_id: str, data: bytes) -> list[Notified]:
     """As `notify_run`, for the live run of this id; nobody, if there is none."""
-    run = Run.objects.filter(account=account, live_id=run_id).first()
+    run = Run.objects.live_named(account, run_id).first()
     notified = None if run is None else notify_run(run, event_id, data)
     return [] if notified is None else [notified]
 
@@ -101,8 +101,8 @@ def _addressees(run: Run, notifications: Sequence[Notification]) -> set[int]:
             waiting_for = _waiting_for(run.account_id, each.event_id)
             pks.update(waiting_for.values_list("run_id", flat=True))
         else:
-            named = Run.objects.filter(account_id=run.account_id, live_id=each.run_id)
-            pks.update(named.values_list("pk", flat=True))
+            named = Run.objects.live_named(run.account_id, each.run_id)
+            pks.update(named.values_list("pk", flat=True)[:1])
     return pks
 
 
@@ -135,7 +135,7 @@ def _send(run: Run, each: Notification, runs: Mapping[int, Run]) -> list[Notifie
     _check(each.event_id, each.data)
     if each.run_id is None:
         return _notify_all(runs, run.account_id, each.event_id, each.data)
-    named = next((one for one in runs.values() if one.live_id == each.run_id), None)
+    named = next((one for one in runs.values() if one.run_id == each.run_id), None)
     return [] if named is None else [_notify_one(named, each.event_id, each.data)]
 
 

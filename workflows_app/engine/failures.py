@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from workflows_app.engine import clock
 from workflows_app.engine.database import settling
-from workflows_app.engine.journal import add_attempts
+from workflows_app.engine.history import add_attempts
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.outcomes import (
     NON_RETRYABLE_STATUS,

@@ -13,6 +13,7 @@ from workflows_app.engine.database import joining
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.errors import NotFound
 from workflows_app.models import Account, FlowControl, Message
+from workflows_app.models.flow_control import NO_LIMIT, OF_WORKFLOWS
 from workflows_app.protocol.runs import FlowControlSpec
 
 
@@ -54,12 +55,38 @@ def _unless_pinned(name: str, limit: object) -> Case:
     return Case(When(**{pinned: True}, then=F(name)), default=Value(limit, output_field=field))
 
 
+def flow_controls_of(account: Account) -> QuerySet[FlowControl]:
+    """Those that messages name; workflows' own limits are not among them."""
+    return FlowControl.objects.filter(account=account).exclude(key__startswith=OF_WORKFLOWS)
+
+
 def find_flow_control(account: Account, key: str) -> FlowControl:
     """Raises NotFound."""
-    control = FlowControl.objects.filter(account=account, key=key).first()
+    control = flow_controls_of(account).filter(key=key).first()
     if control is None:
         raise NotFound(f'no message of this account ever had the flow control key "{key[:100]}"')
     return control
+
+
+def limit_workflow(account_id: int, workflow: str, parallelism: int | None) -> None:
+    """How many runs of a workflow are at work at once: those that wait for their turn already, and
+    those to which `limit_of` says from now on that they do. None lets all of these start.
+    """
+    with joining():
+        keys = FlowControl.objects.filter(account=account_id, key=f"{OF_WORKFLOWS}{workflow}")
+        if parallelism is not None:
+            keys.get_or_create(
+                account_id=account_id,
+                key=f"{OF_WORKFLOWS}{workflow}",
+                defaults={"parallelism": parallelism},
+            )
+        _change(keys, parallelism=NO_LIMIT if parallelism is None else parallelism)
+
+
+def limit_of(account_id: int, workflow: str) -> int | None:
+    """The primary key of what `limit_workflow` has set."""
+    keys = FlowControl.objects.filter(account=account_id, key=f"{OF_WORKFLOWS}{workflow}")
+    return keys.values_list("pk", flat=True).first()
 
 
 def usage_of(control: FlowControl) -> Usage:

@@ -35,9 +35,7 @@ def run_inline(account: Account, request: RunRequest) -> InlineRun:
             delivery.deliver(lease)
     run = Run.objects.only("run_id", "status", "result", "error").get(pk=started.run.pk)
     # What begins anew returns nothing, and is another's to go on with.
-    while (
-        run.status == Run.Status.SUCCEEDED and run.result is None and (new := continuation_of(run))
-    ):
+    while not run.is_live and run.result is None and (new := continuation_of(run)):
         run = new
     if run.status == Run.Status.FAILED and run.error_info is not None:
         raise RunFailed(f"run {run.run_id} failed: {run.error_info['message']}", run.run_id)

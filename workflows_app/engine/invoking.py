@@ -13,13 +13,14 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.database import settling
-from workflows_app.engine.journal import as_row, owe_reports
+from workflows_app.engine.history import as_row
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.locks import lock
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.engine.resuming import waits_to_keep
 from workflows_app.engine.step_inputs import input_of_invocation
 from workflows_app.engine.triggering import Started, start
+from workflows_app.engine.turn_writes import owe_reports
 from workflows_app.errors import LeaseLost, LimitExceeded
 from workflows_app.models import Invocation, Message, Run, Step
 from workflows_app.protocol.codec import decode_json, encode_json
@@ -51,7 +52,8 @@ def start_children(parent: Run, children: Sequence[Child]) -> list[Started]:
     for as it is.
     """
     now = clock.now()
-    started = start(parent.account, [child.run for child in children], now)
+    requests = [replace(child.run, source=Run.Source.RUN) for child in children]
+    started = start(parent.account, requests, now)
     Invocation.objects.bulk_create(
         Invocation(parent=parent, child=each.run, key=child.key, step=child.step, created_at=now)
         for child, each in zip(children, started, strict=True)

@@ -25,6 +25,7 @@ from workflows_app.engine.database import (
     read_row,
     write_sqlite,
 )
+from workflows_app.errors import LeaseLost
 from workflows_app.models import Account, Message, Run
 
 _serial = itertools.count(1)
@@ -39,6 +40,8 @@ WITHOUT_EXCHANGE = (
     Message.Kind.TIMEOUT,
     Message.Kind.REPORT,
     Message.Kind.SCHEDULE,
+    Message.Kind.TERMINATION,
+    Message.Kind.PRUNING,
 )
 """Kinds of messages whose delivery never waits for an HTTP answer in `engine.exchanges`."""
 
@@ -60,6 +63,7 @@ class Lease:
     """How many leases of it in a row had run out when this one was taken."""
     publication_id: int | None = None
     schedule_id: int | None = None
+    definition_id: int | None = None
 
     @property
     def run(self) -> Run:
@@ -95,9 +99,14 @@ _CLAIM_POSTGRESQL = """
     UPDATE workflows_app_message message SET due_at = %s, token = %s, claims = claims + 1,
         lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
     FROM due CROSS JOIN unsynced LEFT JOIN workflows_app_run ON workflows_app_run.id = owner_id
+    LEFT JOIN (SELECT id AS seen_id, wakes AS seen_wakes FROM workflows_app_message) seen
+        ON seen_id = due_id
     WHERE message.id = due_id
-    RETURNING message.id, kind, key, request, claims, lapses, wakes, publication_id, schedule_id,
-        {run_columns}
+    RETURNING message.id, kind, key, request, claims, lapses, seen_wakes, publication_id,
+        schedule_id, definition_id, {run_columns}
+"""
+"""The run is as it was when the statement began, and so are the wakes: what came while the message
+was locked is news to the lease.
 """
 
 _CLAIM_SQLITE = """
@@ -111,7 +120,7 @@ _CLAIM_SQLITE = """
 
 _CLAIMED_SQLITE = """
     SELECT message.id, kind, key, request, claims, lapses, wakes, publication_id, schedule_id,
-        {run_columns}
+        definition_id, {run_columns}
     FROM workflows_app_message message
     LEFT JOIN workflows_app_run ON workflows_app_run.id = message.run_id
     WHERE message.id IN ({ids})
@@ -168,7 +177,7 @@ def _claim_sqlite(key: str, due: str, until: str, token: str, limit: int) -> lis
 
 def _read_lease(row: tuple[Any, ...], token: str) -> Lease:
     message_id, kind, key, request, claims, lapses, wakes, *rest = row
-    publication_id, schedule_id, *values = rest
+    publication_id, schedule_id, definition_id, *values = rest
     return Lease(
         message_id=message_id,
         kind=kind,
@@ -181,6 +190,7 @@ def _read_lease(row: tuple[Any, ...], token: str) -> Lease:
         owner=None if values[0] is None else read_row(Run, values),
         publication_id=publication_id,
         schedule_id=schedule_id,
+        definition_id=definition_id,
     )
 
 
@@ -228,6 +238,21 @@ def next_due() -> datetime | None:
     if keys:
         moments.append(limits.next_due_of_keys(now))
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def hold(lease: Lease) -> int:
+    """Lock the lease until the transaction ends, and say how often its message has been woken.
+    Raises LeaseLost when another worker has it.
+    """
+    held = Message.objects.held(lease.message_id, lease.token).select_for_update()
+    wakes = held.values_list("wakes", flat=True).first()
+    if wakes is None:
+        raise LeaseLost
+    return wakes
+
+
+def is_held(lease: Lease) -> bool:
+    return Message.objects.held(lease.message_id, lease.token).exists()
 
 
 def renew(leases: Iterable[Lease]) -> None:

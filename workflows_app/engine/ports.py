@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -15,7 +15,7 @@ from workflows_app.conf import get_settings
 from workflows_app.engine.leases import Lease
 from workflows_app.models import Run
 from workflows_app.protocol.exchange import Answer, Outgoing
-from workflows_app.protocol.runs import History, TurnOutcome
+from workflows_app.protocol.runs import History, RunRequest, TurnOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,33 @@ class Transport(Protocol):
         """Send an HTTP request to anyone. Raises SendFailed when there is no answer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What a workflow that is registered here is, by its source."""
+
+    class_name: str
+    """Of the class, or of the function."""
+    script_name: str
+    """The module that it is defined in."""
+    digest: str
+    """SHA-256 of the source, and of the steps in functions that it calls."""
+
+
+class Catalogue(Protocol):
+    """The workflows that are registered here."""
+
+    def names(self) -> Sequence[str]: ...
+
+    def code_of(self, name: str) -> Code | None:
+        """None when there is no such workflow."""
+
+    def graph_of(self, name: str) -> str | None:
+        """JSON; None when it cannot be told."""
+
+    def request_for(self, name: str) -> RunRequest | None:
+        """A run of it with what it says about its runs. None when there is no such workflow."""
+
+
 class Dispatcher(Protocol):
     """Wakes workers. A doorbell, not a queue: rings may be lost, doubled or late."""
 
@@ -73,6 +100,7 @@ class Dispatcher(Protocol):
 
 
 _transport: Transport | None = None
+_catalogue: Catalogue | None = None
 
 
 def install_transport(transport: Transport) -> None:
@@ -83,6 +111,16 @@ def install_transport(transport: Transport) -> None:
 def get_transport() -> Transport:
     assert _transport is not None, "installed when the app is ready"  # noqa: S101
     return _transport
+
+
+def install_catalogue(catalogue: Catalogue) -> None:
+    global _catalogue
+    _catalogue = catalogue
+
+
+def get_catalogue() -> Catalogue:
+    assert _catalogue is not None, "installed when the app is ready"  # noqa: S101
+    return _catalogue
 
 
 @cache

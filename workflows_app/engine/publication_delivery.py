@@ -7,8 +7,7 @@ from http import HTTPStatus
 from workflows_app.engine import clock, queue_slots
 from workflows_app.engine.callbacks import owe_callback, owe_failure_callback
 from workflows_app.engine.database import settling
-from workflows_app.engine.journal import hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.outcomes import Dead, Delivered, Outcome, RetryAt, classify
 from workflows_app.engine.ports import Exchange
 from workflows_app.engine.publications import log

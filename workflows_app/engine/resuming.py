@@ -31,10 +31,10 @@ def steps_to_keep(steps: Sequence[Step], error: Mapping[str, Any]) -> list[Step]
         or is_cancellation(step.error)
         or (_came_before(step, culprit, opened) and not _failed_beside(step, culprit, steps))
     ]
-    return _without_open_races(kept)
+    return without_open_races(kept)
 
 
-def _without_open_races(steps: Sequence[Step]) -> list[Step]:
+def without_open_races(steps: Sequence[Step]) -> list[Step]:
     """A race whose end is not kept is run again, also by the branches that had lost it."""
     decided = {step.key for step in steps if step.kind == Step.Kind.RACE}
     return [

@@ -1,24 +1,34 @@
-"""Schedules: the same publication again and again, at the times of a cron expression."""
+"""Schedules: the same publication, or a run of the same workflow, again and again, at the times of
+a cron expression.
+"""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db.models import QuerySet
 
+from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.database import joining, settling
-from workflows_app.engine.journal import hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.engine.publications import check, check_destination, publish
-from workflows_app.errors import InvalidInput, LeaseLost, NotFound, WorkflowsError
-from workflows_app.models import Account, Message, Publication, Schedule
+from workflows_app.engine.scheduled_runs import start_run
+from workflows_app.errors import (
+    InvalidInput,
+    LeaseLost,
+    LimitExceeded,
+    NotFound,
+    WorkflowsError,
+)
+from workflows_app.models import Account, Definition, Message, Publication, Schedule
 from workflows_app.protocol.codec import encode_json
-from workflows_app.protocol.cron import next_slot
+from workflows_app.protocol.cron import check_cron, next_slot
 from workflows_app.protocol.headers import MessageOptions, collect_headers, parse_headers
 from workflows_app.protocol.names import check_id, check_name
 from workflows_app.protocol.texts import storable
@@ -26,6 +36,7 @@ from workflows_app.protocol.texts import storable
 logger = logging.getLogger("workflows_app")
 
 _LONGEST_CRON = 255
+_LONGEST_CRON_OF_WORKFLOW = 256
 
 
 def options_of(schedule: Schedule) -> MessageOptions:
@@ -44,9 +55,14 @@ def published_last(schedule: Schedule) -> QuerySet[Publication]:
     return published.filter(created_at__gte=schedule.last_slot_at).order_by("id")
 
 
+def schedules_of(account: Account) -> QuerySet[Schedule]:
+    """Those that publish; what workflows are started by is part of these."""
+    return Schedule.objects.filter(account=account, definition=None)
+
+
 def find_schedule(account: Account, public_id: str) -> Schedule:
     """Raises NotFound."""
-    schedule = Schedule.objects.filter(account=account, public_id=public_id).first()
+    schedule = schedules_of(account).filter(public_id=public_id).first()
     if schedule is None:
         raise NotFound(f'there is no schedule "{public_id[:100]}" in this account')
     return schedule
@@ -114,6 +130,39 @@ def _kept(pairs: list[tuple[str, str]]) -> dict[str, str]:
     }
 
 
+def check_crons(crons: Sequence[str]) -> list[str]:
+    """Each once, as it is stored. Raises InvalidInput for what a workflow cannot have."""
+    most = get_settings().MAX_SCHEDULES
+    if len(crons) > most:
+        raise LimitExceeded(f"a workflow has at most {most} schedules, not {len(crons)}")
+    for cron in crons:
+        if len(cron) > _LONGEST_CRON_OF_WORKFLOW:
+            raise InvalidInput(
+                f"a cron expression has at most {_LONGEST_CRON_OF_WORKFLOW} characters"
+            )
+    return list(dict.fromkeys(map(check_cron, crons)))
+
+
+def set_for(definition: Definition, crons: Sequence[str]) -> None:
+    """Have runs of the workflow start at the times of these checked expressions, and no others.
+    Those that it has already keep the slot that comes next. In a transaction.
+    """
+    before = {each.cron: each for each in definition.schedules.order_by("pk")}
+    for cron in before.keys() - set(crons):
+        delete(before[cron])
+    for cron in crons:
+        if cron not in before:
+            schedule = Schedule.objects.create(
+                account_id=definition.account_id,
+                definition=definition,
+                # No id that callers choose has a "/".
+                public_id=f"scd/{secrets.token_urlsafe(18)}",
+                cron=cron,
+                created_at=clock.now(),
+            )
+            _owe_next_slot(schedule)
+
+
 def pause(schedule: Schedule) -> None:
     """Its slots pass by until it is resumed."""
     _set_paused(schedule, paused=True)
@@ -161,7 +210,7 @@ def _owe_next_slot(schedule: Schedule) -> None:
 
 
 def fire(lease: Lease) -> None:
-    """Publish, and owe the next slot after now: of those that passed meanwhile, one counts.
+    """Do it, and owe the next slot after now: of those that passed meanwhile, one counts.
 
     Raises LeaseLost.
     """
@@ -170,26 +219,32 @@ def fire(lease: Lease) -> None:
         if schedule is None:
             raise LeaseLost
         hold(lease)
-        schedule.last_slot_at = datetime.fromisoformat(lease.request)
-        schedule.error = _publish(schedule)
+        slot = datetime.fromisoformat(lease.request)
+        schedule.last_slot_at = slot
+        act = _publish if schedule.definition is None else partial(start_run, slot=slot)
+        schedule.error = _tried(schedule, act)
         schedule.save(update_fields=["last_slot_at", "error"])
         _owe_next_slot(schedule)
 
 
-def _publish(schedule: Schedule) -> str:
-    """What is wrong, if it cannot be published any more; a later slot may find it mended."""
+def _tried(schedule: Schedule, act: Callable[[Schedule], None]) -> str:
+    """What is wrong, if it cannot be done any more; a later slot may find it mended."""
     try:
         with joining():
-            publish(
-                schedule.account,
-                schedule.destination,
-                options_of(schedule),
-                bytes(schedule.body),
-                caller_ip=schedule.caller_ip,
-                queue=schedule.queue,
-                schedule_id=schedule.public_id,
-            )
+            act(schedule)
     except WorkflowsError as error:
-        logger.warning("schedule %s cannot publish: %s", schedule.public_id, error.message)
+        logger.warning("schedule %s can do nothing: %s", schedule.public_id, error.message)
         return storable(error.message)
     return ""
+
+
+def _publish(schedule: Schedule) -> None:
+    publish(
+        schedule.account,
+        schedule.destination,
+        options_of(schedule),
+        bytes(schedule.body),
+        caller_ip=schedule.caller_ip,
+        queue=schedule.queue,
+        schedule_id=schedule.public_id,
+    )

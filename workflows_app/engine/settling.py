@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Case, Value, When
+from django.db.models import Case, DateTimeField, F, Value, When
 
 from workflows_app.engine import clock, continuing, events, waiting
 from workflows_app.engine.database import settling
 from workflows_app.engine.invoking import invoke
-from workflows_app.engine.journal import end_run, hold, owe_reports
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.ports import get_dispatcher, get_transport
 from workflows_app.engine.remote.canceling import keep_waits
-from workflows_app.errors import LeaseLost, LimitExceeded, PayloadTooLarge
+from workflows_app.engine.turn_writes import end_run, owe_reports
+from workflows_app.engine.undoing import was_asked_for
+from workflows_app.errors import LeaseLost, LimitExceeded, PayloadTooLarge, RollbackAsked
 from workflows_app.models import DeadLetter, Event, Message, Run, Step, Waiter
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
@@ -25,11 +26,13 @@ from workflows_app.protocol.runs import (
     Suspended,
     TurnOutcome,
 )
-from workflows_app.protocol.wire import encode_call
+from workflows_app.protocol.wire_requests import encode_call
 
 
 def settle_turn(lease: Lease, run: Run, outcome: TurnOutcome) -> None:
-    """Raises LeaseLost when another worker has taken over; then nothing was written."""
+    """Raises LeaseLost when another worker has taken over; RollbackAsked when the run is not to end
+    so, but to be rolled back. Then nothing was written.
+    """
     match outcome:
         case Suspended(calls=(), invocations=(), waits=(), notifications=()):
             _wait(lease, outcome)
@@ -43,14 +46,20 @@ def settle_turn(lease: Lease, run: Run, outcome: TurnOutcome) -> None:
             _continue_as_new(lease, run, continued)
         case Failed(error=error):
             with settling():
-                hold(lease)
+                _hold_to_end(lease)
                 fail(run, error)
+
+
+def _hold_to_end(lease: Lease) -> None:
+    hold(lease)
+    if was_asked_for(lease):
+        raise RollbackAsked
 
 
 def _continue_as_new(lease: Lease, run: Run, continued: ContinuedAsNew) -> None:
     """End the run, and begin the one that goes on in its place."""
     with settling():
-        hold(lease)
+        _hold_to_end(lease)
         try:
             continuing.check(continued)
         except PayloadTooLarge as error:
@@ -148,7 +157,15 @@ def end(
     In a transaction. False when it had ended already.
     """
     live = Run.objects.live().filter(pk=run_pk)
-    if not live.update(status=status, live_id=None, ended_at=now, result=result, error=error):
+    retention = "error_retention" if status == Run.Status.FAILED else "success_retention"
+    if not live.update(
+        status=status,
+        live_id=None,
+        ended_at=now,
+        result=result,
+        error=error,
+        expires_at=Value(now, output_field=DateTimeField()) + F(retention),
+    ):
         return False
     Message.objects.filter(run_id=run_pk).delete()
     if status == Run.Status.CANCELED:

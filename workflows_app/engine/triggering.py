@@ -12,10 +12,14 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.database import joining
 from workflows_app.engine.flow_control import flow_control_of
+from workflows_app.engine.inserting import insert_many
 from workflows_app.engine.leases import new_token
 from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.retention import check_retention
+from workflows_app.engine.terms import Terms, first_known, terms_of
 from workflows_app.errors import InvalidInput, LimitExceeded, PayloadTooLarge
 from workflows_app.models import Account, FlowControl, Message, Run, RunLabel
+from workflows_app.models.flow_control import NO_LIMIT, OF_WORKFLOWS
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import format_duration
 from workflows_app.protocol.exchange import check_headers
@@ -28,8 +32,6 @@ from workflows_app.protocol.urls import check_url
 _LONGEST_TEXT = 200
 _LONGEST_LABEL = 255
 _LONGEST_PERIOD = timedelta(days=7)
-_LARGEST_LIMIT = (1 << 31) - 1
-"""What the narrowest integer column of the supported databases holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +73,20 @@ def trigger_leased(account: Account, request: RunRequest) -> tuple[Started, Mess
 def start(account: Account, requests: Sequence[RunRequest], now: datetime) -> list[Started]:
     """The runs and their first messages; `trigger` without its checks and its transaction."""
     stored = _store(account, requests, now)
-    owed = [
-        first_message(run, due_at(request, now), now)
+    new = [
+        (run, request)
         for request, (run, deduplicated) in zip(requests, stored, strict=True)
         if not deduplicated
     ]
-    Message.objects.bulk_create(owed)
-    if owed:
-        get_dispatcher().ring()
+    begin(new, now)
     return [Started(run=run, deduplicated=deduplicated) for run, deduplicated in stored]
+
+
+def begin(new: Sequence[tuple[Run, RunRequest]], now: datetime) -> None:
+    """Owe the first messages of stored runs."""
+    if new:
+        insert_many([first_message(run, due_at(request, now), now) for run, request in new])
+        get_dispatcher().ring()
 
 
 def check(request: RunRequest) -> None:
@@ -98,6 +105,8 @@ def check(request: RunRequest) -> None:
     if request.run_id is not None:
         check_run_id(request.run_id)
     _check_times(request)
+    check_retention(request.success_retention)
+    check_retention(request.error_retention)
     check_policy(
         retries=request.retries,
         retry_delay=request.retry_delay,
@@ -159,14 +168,19 @@ def check_policy(
 def check_flow_control(control: FlowControlSpec) -> None:
     """Raises InvalidInput."""
     limits = [limit for limit in (control.parallelism, control.rate) if limit is not None]
-    if not limits or min(limits) < 1 or max(limits) > _LARGEST_LIMIT:
+    if not limits or min(limits) < 1 or max(limits) > NO_LIMIT:
         raise InvalidInput(
-            f"flow control needs at least one of parallelism and rate, each 1 to {_LARGEST_LIMIT}; "
+            f"flow control needs at least one of parallelism and rate, each 1 to {NO_LIMIT}; "
             f"got {control}"
         )
     if not 0 < len(control.key) <= _LONGEST_LABEL:
         raise InvalidInput(f"a flow control key is a text of 1 to {_LONGEST_LABEL} characters")
     check_storable("a flow control key", control.key)
+    if control.key.startswith(OF_WORKFLOWS):
+        raise InvalidInput(
+            f'a flow control key does not begin with "{OF_WORKFLOWS}": such keys hold the limits '
+            "that workflows have themselves"
+        )
     if not timedelta() < control.period <= _LONGEST_PERIOD:
         raise InvalidInput(
             "the period of flow control must be more than 0s and at most "
@@ -178,22 +192,21 @@ def _store(
     account: Account, requests: Sequence[RunRequest], now: datetime
 ) -> list[tuple[Run, bool]]:
     """A stored run for each request, and whether it was there before."""
-    controls = {
-        request.flow_control: flow_control_of(account, request.flow_control) for request in requests
-    }
-    runs = [new_run(account, request, controls[request.flow_control], now) for request in requests]
+    runs = new_runs(account, requests, now)
     Run.objects.bulk_create(
         [run for run, request in zip(runs, requests, strict=True) if request.run_id is None]
     )
     named = {id(run): _store_named(run) for run in sorted(runs, key=_run_id) if not run.pk}
     stored = [named.get(id(run), (run, False)) for run in runs]
-    RunLabel.objects.bulk_create(
-        RunLabel(run=run, name=label)
-        for run, deduplicated in stored
-        if not deduplicated
-        for label in run.label_list
-    )
+    label([run for run, deduplicated in stored if not deduplicated])
     return stored
+
+
+def label(runs: Iterable[Run]) -> None:
+    """Make stored runs findable by their labels."""
+    RunLabel.objects.bulk_create(
+        RunLabel(run=run, name=name) for run in runs for name in run.label_list
+    )
 
 
 def _run_id(run: Run) -> str:
@@ -216,16 +229,33 @@ def _store_named(run: Run) -> tuple[Run, bool]:
             return run, False
 
 
-def new_run(
-    account: Account, request: RunRequest, control: FlowControl | None, now: datetime
+def new_runs(account: Account, requests: Sequence[RunRequest], now: datetime) -> list[Run]:
+    """Not stored yet; but the limits that they share are."""
+    controls = {
+        request.flow_control: flow_control_of(account, request.flow_control) for request in requests
+    }
+    workflows = {request.workflow for request in requests}
+    terms = {workflow: terms_of(account.pk, workflow) for workflow in workflows}
+    return [
+        _new_run(account, request, terms[request.workflow], controls[request.flow_control], now)
+        for request in requests
+    ]
+
+
+def _new_run(
+    account: Account,
+    request: RunRequest,
+    terms: Terms,
+    control: FlowControl | None,
+    now: datetime,
 ) -> Run:
     settings = get_settings()
-    run_id = request.run_id or new_run_id()
-    return Run(
+    run = Run(
         account=account,
-        run_id=run_id,
-        live_id=run_id,
+        run_id=request.run_id or new_run_id(),
         workflow=request.workflow,
+        named_within=request.named_within,
+        version_id=terms.version_id,
         url=request.url,
         payload=request.body,
         content_type=request.content_type,
@@ -238,10 +268,16 @@ def new_run(
         failure_options=request.failure_options.encode(),
         endpoint_check=request.endpoint_check,
         redaction=request.redaction,
-        flow_control=control,
+        flow_control_id=terms.flow_control_id if control is None else control.pk,
         caller_ip=request.caller_ip,
+        source=request.source,
+        schedule=request.schedule,
+        success_retention=first_known(request.success_retention, terms.success_retention),
+        error_retention=first_known(request.error_retention, terms.error_retention),
         created_at=now,
     )
+    run.live_id = run.id_while_live
+    return run
 
 
 def encode_labels(labels: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from workflows_app.engine import clock
 from workflows_app.engine.database import run_sql
-from workflows_app.engine.journal import as_row
+from workflows_app.engine.history import as_row
 from workflows_app.engine.outcomes import readable
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.engine.step_inputs import input_of_wait

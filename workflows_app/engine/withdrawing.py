@@ -21,7 +21,7 @@ from workflows_app.protocol.branches import paths_above
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.faults import LOST, describe_cancellation
 from workflows_app.protocol.runs import StepKind, StepRecord
-from workflows_app.protocol.wire import decode_call
+from workflows_app.protocol.wire_requests import decode_call
 
 _SERVES_STEPS = (Message.Kind.CALL, Message.Kind.TIMEOUT, Message.Kind.REPORT)
 _KEY = re.compile(r"(?P<name>.+)@(?P<branch>[0-9.]+)(#[0-9]+)?", re.DOTALL)
@@ -93,7 +93,8 @@ def _retries(run_pk: int, lost: Lost) -> Iterator[StepRecord]:
     """Of steps that are called here; their attempts do not tell an atomic one."""
     failed = Attempt.objects.filter(run=run_pk, key__contains=lost.mark).values_list("key")
     failed = failed.filter(outcome=Attempt.Outcome.FAILED).order_by("key")
-    for key, began, number in failed.annotate(Min("started_at"), Max("number")):
+    told = failed.annotate(Min("started_at"), Max("number"), Max("config"))
+    for key, began, number, config in told:
         said = _KEY.fullmatch(key)
         if said is not None:
             yield StepRecord(
@@ -107,6 +108,7 @@ def _retries(run_pk: int, lost: Lost) -> Iterator[StepRecord]:
                 attempts=number,
                 started_at=began,
                 ended_at=clock.now(),
+                config=config,
             )
 
 

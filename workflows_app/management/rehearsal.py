@@ -10,7 +10,7 @@ from typing import NoReturn
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.begun import begun_steps
-from workflows_app.engine.journal import load_history
+from workflows_app.engine.history import load_history
 from workflows_app.engine.withdrawing import Lost
 from workflows_app.errors import IncompatibleHistory
 from workflows_app.models import Message, Run

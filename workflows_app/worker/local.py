@@ -16,6 +16,7 @@ from workflows_app.engine.begun import begun_steps
 from workflows_app.engine.database import connection
 from workflows_app.engine.journal import Journal
 from workflows_app.engine.ports import Turn
+from workflows_app.engine.terms import step_limit_of
 from workflows_app.models import Run
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.exchange import Answer
@@ -42,6 +43,8 @@ def run_info(run: Run) -> RunInfo:
         retry_delay=run.retry_delay,
         timeout=run.timeout,
         created_at=run.created_at,
+        schedule=run.schedule,
+        step_limit=step_limit_of(run),
     )
 
 

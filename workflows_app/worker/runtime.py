@@ -7,16 +7,28 @@ from dataclasses import replace
 from functools import cached_property
 
 from workflows_app.conf import get_settings
-from workflows_app.engine import events, inline, ports, triggering
+from workflows_app.engine import (
+    events,
+    inline,
+    pausing,
+    ports,
+    run_moves,
+    states,
+    triggering,
+)
 from workflows_app.engine.addresses import serve_url, served_name
-from workflows_app.models import Account
+from workflows_app.engine.restarting import restart, step_target
+from workflows_app.models import Account, Run
+from workflows_app.protocol.delays import delay_expression
 from workflows_app.protocol.endpoints import started_for_sdk
 from workflows_app.protocol.runs import InlineRun, RunRequest, TriggeredRun
 from workflows_app.protocol.urls import check_url
 from workflows_app.sdk import authoring, launching
 from workflows_app.sdk.events import NotifiedRun
+from workflows_app.sdk.launching import StepDefaults
 from workflows_app.sdk.middlewares import Middleware
 from workflows_app.worker.middlewares import import_middlewares
+from workflows_app.worker.registry import Registry
 from workflows_app.worker.transport import WorkflowTransport
 
 
@@ -36,12 +48,12 @@ class Engine:
                 deduplicated=started.deduplicated,
             )
             for started in triggering.trigger(
-                self._account, [authoring.with_defaults(each) for each in requests]
+                self._account, [_from_here(each) for each in requests]
             )
         ]
 
     def run_inline(self, request: RunRequest) -> InlineRun:
-        return inline.run_inline(self._account, authoring.with_defaults(request))
+        return inline.run_inline(self._account, _from_here(request))
 
     def notify(self, event_id: str, data: bytes, run_id: str | None) -> list[NotifiedRun]:
         if run_id is None:
@@ -50,11 +62,43 @@ class Engine:
             notified = events.notify_named(self._account, run_id, event_id, data)
         return [NotifiedRun.from_result(events.told(each)) for each in notified]
 
+    def state_of(self, run_id: str, workflow: str | None) -> str:
+        return states.state_of(self._find(run_id, workflow)).value
+
+    def pause(self, run_id: str, workflow: str | None) -> str:
+        return pausing.pause(self._find(run_id, workflow)).value
+
+    def resume(self, run_id: str, workflow: str | None) -> str:
+        return pausing.resume(self._find(run_id, workflow)).value
+
+    def cancel(self, run_id: str, workflow: str | None, *, roll_back: bool) -> str:
+        return run_moves.cancel(self._find(run_id, workflow), roll_back=roll_back).value
+
+    def restart(
+        self, run_id: str, workflow: str | None, *, step: str | None, count: int, kind: str
+    ) -> str:
+        target = None if step is None else step_target(step, count, kind)
+        restart(self._find(run_id, workflow), target)
+        # A worker may have taken it already.
+        return states.State.QUEUED.value
+
+    def _find(self, run_id: str, workflow: str | None) -> Run:
+        return run_moves.find_run(self._account, run_id, workflow)
+
     def url_of(self, workflow: str) -> str:
         return serve_url(workflow)
 
     def middlewares(self) -> Sequence[Middleware]:
         return import_middlewares(get_settings().MIDDLEWARES)
+
+    def class_defaults(self) -> StepDefaults:
+        settings = get_settings()
+        delay = delay_expression(settings.CLASS_RETRY_DELAY, "exponential")
+        return StepDefaults(
+            retries=settings.CLASS_RETRIES,
+            retry_delay=delay or "",
+            timeout=settings.CLASS_STEP_TIMEOUT,
+        )
 
     def completed(self, request: RunRequest) -> RunRequest:
         name = request.workflow or served_name(check_url(request.url))
@@ -68,6 +112,11 @@ class Engine:
         return asked
 
 
+def _from_here(request: RunRequest) -> RunRequest:
+    return replace(authoring.with_defaults(request), source="python")
+
+
 def install() -> None:
     ports.install_transport(WorkflowTransport())
+    ports.install_catalogue(Registry())
     launching.install_launcher(Engine())

@@ -8,6 +8,7 @@ from multiprocessing.sharedctypes import RawValue
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import drain as engine
+from workflows_app.engine import pruning
 from workflows_app.worker import endings
 
 answered = RawValue("d", 0.0)
@@ -28,13 +29,16 @@ def drain() -> None:
 
 
 def _prepare() -> None:
-    """Once per worker process: an end, however it comes, gives the leases back."""
+    """Once per worker process: an end, however it comes, gives the leases back; and what ended long
+    ago is to be forgotten.
+    """
     global _prepared
     if _prepared:
         return
     _prepared = True
     endings.before_end(_stop)
     util.Finalize(None, _stop, exitpriority=100)
+    pruning.owe()
 
 
 def _stop() -> None:

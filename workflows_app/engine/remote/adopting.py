@@ -6,9 +6,8 @@ from django.db.models import F
 
 from workflows_app.engine import clock
 from workflows_app.engine.database import joining
-from workflows_app.engine.flow_control import flow_control_of
 from workflows_app.engine.ports import get_dispatcher
-from workflows_app.engine.triggering import check, due_at, first_message, new_run
+from workflows_app.engine.triggering import check, due_at, first_message, new_runs
 from workflows_app.models import Account, Message, Run, RunLabel, Step
 from workflows_app.protocol.runs import RunRequest
 
@@ -40,7 +39,7 @@ def adopt(account: Account, request: RunRequest) -> Run | None:
         if run is None or not run.is_remote or Step.objects.filter(run=run).exists():
             return None
         now = clock.now()
-        wanted = new_run(account, request, flow_control_of(account, request.flow_control), now)
+        (wanted,) = new_runs(account, [request], now)
         if not wanted.failure_url:
             wanted.failure_url, wanted.failure_options = run.failure_url, run.failure_options
         for name in _TAKEN_OVER:

@@ -9,8 +9,8 @@ from datetime import datetime
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
 from workflows_app.engine.database import settling
-from workflows_app.engine.journal import add_attempts, hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.history import add_attempts
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.outcomes import Delivered, Outcome, RetryAt, classify, readable
 from workflows_app.engine.ports import Exchange
 from workflows_app.engine.remote.journal import append, owe_delivery
@@ -25,7 +25,7 @@ from workflows_app.protocol.faults import describe_answer
 from workflows_app.protocol.ids import step_message_id
 from workflows_app.protocol.published import answered_key, base64_text
 from workflows_app.protocol.runs import CallRequest, FailedAttempt, StepKind
-from workflows_app.protocol.wire import decode_call
+from workflows_app.protocol.wire_requests import decode_call
 
 
 def call_exchange(lease: Lease) -> Exchange:

@@ -9,8 +9,8 @@ from datetime import datetime
 from workflows_app.engine import clock
 from workflows_app.engine.accounts import read_account
 from workflows_app.engine.database import delete_unsynced, settling
-from workflows_app.engine.journal import add_attempts, hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.history import add_attempts
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.outcomes import Delivered, RetryAt, classify, readable
 from workflows_app.engine.ports import Exchange
 from workflows_app.engine.remote.journal import elements_up_to

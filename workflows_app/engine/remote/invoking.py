@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from workflows_app.engine.database import joining, settling
 from workflows_app.engine.invoking import Child, check_depth, outcome_of, start_children
-from workflows_app.engine.journal import hold
-from workflows_app.engine.leases import Lease
+from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.remote.journal import accepted_as, append, lock_live, owe_delivery
 from workflows_app.engine.triggering import check
 from workflows_app.engine.waiting import end_wait

@@ -30,7 +30,7 @@ from workflows_app.protocol.message_options import flow_control_value
 from workflows_app.protocol.published import PublishedStep, read_step, sent_key
 from workflows_app.protocol.publishing import Accepted, CallStepRequest, StepRequest
 from workflows_app.protocol.runs import CallRequest, FlowControlSpec, StepKind
-from workflows_app.protocol.wire import encode_call
+from workflows_app.protocol.wire_requests import encode_call
 
 
 def publish_step(account: Account, request: StepRequest) -> Accepted:

@@ -243,7 +243,7 @@ class Situation:
         return str((self.run.error_info or {}).get("key", START))
 
     def _progress(self, step: ProgramStep) -> Progress:
-        if step.result is not None and step.result.ended_at <= (self.run.ended_at or self.now):
+        if step.result is not None and step.result.has_ended(self.run, self.now):
             return Progress.DONE
         if self.run.is_live:
             return Progress.UNDER_WAY

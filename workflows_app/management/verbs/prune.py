@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.management import CommandError, CommandParser
+from django.core.management import CommandParser
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import retention
@@ -26,13 +26,15 @@ def run(console: Console, options: Options) -> None:
     older_than = options["older_than"]
     if older_than is None:
         older_than = get_settings().RETENTION
-    if older_than is None:
-        raise CommandError("ended runs are kept for ever here; say --older-than to delete some")
     if options["dry_run"]:
         runs, messages = retention.prunable(older_than), retention.prunable_messages(older_than)
         verb = "would delete"
     else:
         runs, messages = retention.prune(older_than), retention.prune_messages(older_than)
         verb = "deleted"
-    what = f"{counted(runs, 'run')} and {counted(messages, 'message')}"
-    console.show(f"{verb} {what} that ended more than {format_duration(older_than)} ago")
+    what = f"{verb} {counted(runs, 'run')} and {counted(messages, 'message')}"
+    if older_than is None:
+        console.show(f"{what} that had a retention of their own; all others are kept for ever here")
+    else:
+        age = format_duration(older_than)
+        console.show(f"{what} that ended more than {age} ago, or whose own retention is over")

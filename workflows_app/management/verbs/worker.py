@@ -13,6 +13,7 @@ from django.core.management import CommandError, CommandParser
 from django.db import Error as AnyDatabaseError
 
 from workflows_app.conf import get_settings
+from workflows_app.engine import pruning
 from workflows_app.engine.drain import Crew
 from workflows_app.management import arguments
 from workflows_app.management.console import Console
@@ -52,6 +53,7 @@ def run(console: Console, options: Options) -> None:
 
 
 def _work(crew: Crew, stopping: threading.Event) -> None:
+    pruning.owe()
     doorbell = Doorbell()
     while not stopping.is_set():
         if doorbell.wait(PATIENCE) and not stopping.is_set():
