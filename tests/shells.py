@@ -14,7 +14,15 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from workflows_app import Context, Workflow, workflow
+from workflows_app import (
+    Context,
+    PlainWorkflowStep,
+    Workflow,
+    WorkflowEntrypoint,
+    WorkflowEvent,
+    WorkflowStep,
+    workflow,
+)
 from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.authoring import registered_workflows
 from workflows_app.sdk.vendors import Api
@@ -23,6 +31,8 @@ T = TypeVar("T")
 
 Story = Callable[[Any], Coroutine[Any, Any, Any]]
 """A workflow function for both shells; its context has `await context.parallel(*branches)`."""
+ClassStory = Callable[[WorkflowEvent, Any], Coroutine[Any, Any, Any]]
+"""The same with what `run` is given; its `step` has `parallel` as well."""
 Define = Callable[..., Callable[[Story], Workflow]]
 
 
@@ -101,6 +111,58 @@ class Awaitable:
         return self._context.map(lambda item: _finish(function(item)), items, **options)
 
 
+class AwaitableSteps:
+    """The `step` of a plain class-based workflow, whose steps can be awaited."""
+
+    def __init__(self, step: PlainWorkflowStep) -> None:
+        self._step = step
+
+    def do(self, name: Any = None, function: Any = None, config: Any = None, **options: Any) -> Any:
+        if function is not None:
+            return self._called(partial(self._step.do, name, function, config, **options))
+        options["depends"] = [each.step for each in options.get("depends", ())]
+        decorate: Any = self._step.do(name, config=config, **options)
+
+        def make(function: Any) -> Any:
+            step = decorate(function)
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                return self._called(partial(step, *args, **kwargs))
+
+            call.step = step  # type: ignore[attr-defined]
+            return call
+
+        return make
+
+    async def _called(self, call: Callable[[], Any]) -> Any:
+        return call()
+
+    async def sleep(self, *args: Any) -> None:
+        self._step.sleep(*args)
+
+    async def sleep_until(self, *args: Any) -> None:
+        self._step.sleep_until(*args)
+
+    async def wait_for_event(self, *args: Any, **kwargs: Any) -> Any:
+        return self._step.wait_for_event(*args, **kwargs)
+
+    async def parallel(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
+        return self._step.parallel(*(partial(_finish_call, branch) for branch in branches))
+
+
+class GatheringSteps:
+    """The `step` of an async class-based workflow, with `parallel`."""
+
+    def __init__(self, step: WorkflowStep) -> None:
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    async def parallel(self, *branches: Callable[[], Coroutine[Any, Any, Any]]) -> list[Any]:
+        return await asyncio.gather(*(branch() for branch in branches))
+
+
 class Gathering:
     """The context of an asynchronous workflow, with `parallel`."""
 
@@ -142,6 +204,23 @@ def body_for(shell: Shell, story: Story) -> Callable[[Any], Any]:
         return await story(Gathering(context))
 
     return asynchronous
+
+
+def class_for(shell: Shell, story: ClassStory, name: str, **options: Any) -> Workflow:
+    """The same of a class, of whose `run` the story is what it does."""
+    if shell is Shell.SYNC:
+
+        class Plain(WorkflowEntrypoint, name=name, **options):
+            def run(self, event: WorkflowEvent, step: PlainWorkflowStep) -> Any:
+                return _finish(story(event, AwaitableSteps(step)))
+
+        return Plain.workflow
+
+    class Async(WorkflowEntrypoint, name=name, **options):
+        async def run(self, event: WorkflowEvent, step: WorkflowStep) -> Any:
+            return await story(event, GatheringSteps(step))
+
+    return Async.workflow
 
 
 @pytest.fixture(params=list(Shell), ids=str)

@@ -3,17 +3,22 @@ sleep.
 """
 
 from workflows_app.errors import (
+    NonRetryableDelayError,
+    NonRetryableError,
     RunFailed,
     StepError,
     StepTimeout,
+    WorkflowFatalError,
     WorkflowNonRetryableError,
     WorkflowRetryAfterError,
     WorkflowsError,
+    WorkflowTimeoutError,
 )
 from workflows_app.protocol.runs import FlowControlSpec, InlineRun, TriggeredRun
 from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.authoring import Failure, Workflow, get_workflow, notify, workflow
 from workflows_app.sdk.context import Context
+from workflows_app.sdk.entrypoints import WorkflowEntrypoint
 from workflows_app.sdk.events import (
     EventResult,
     NotifiedRun,
@@ -22,6 +27,8 @@ from workflows_app.sdk.events import (
     WebhookRequest,
     WebhookResult,
 )
+from workflows_app.sdk.given import WorkflowEvent
+from workflows_app.sdk.handles import RunHandle, get_run
 from workflows_app.sdk.logging_middleware import logging_middleware
 from workflows_app.sdk.middlewares import (
     Callbacks,
@@ -34,7 +41,9 @@ from workflows_app.sdk.middlewares import (
     StepStarted,
 )
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
+from workflows_app.sdk.plain_workflow_steps import PlainWorkflowStep
 from workflows_app.sdk.rollback import Undo
+from workflows_app.sdk.workflow_steps import WorkflowStep
 
 __version__ = "0.1.0"
 
@@ -50,11 +59,15 @@ __all__ = [
     "InlineRun",
     "InvokeResponse",
     "Middleware",
+    "NonRetryableDelayError",
+    "NonRetryableError",
     "Notice",
     "NotifiedRun",
     "NotifyResult",
+    "PlainWorkflowStep",
     "RunCompleted",
     "RunFailed",
+    "RunHandle",
     "RunStarted",
     "StepError",
     "StepFinished",
@@ -66,9 +79,15 @@ __all__ = [
     "WebhookRequest",
     "WebhookResult",
     "Workflow",
+    "WorkflowEntrypoint",
+    "WorkflowEvent",
+    "WorkflowFatalError",
     "WorkflowNonRetryableError",
     "WorkflowRetryAfterError",
+    "WorkflowStep",
+    "WorkflowTimeoutError",
     "WorkflowsError",
+    "get_run",
     "get_workflow",
     "logging_middleware",
     "notify",

@@ -15,6 +15,7 @@ from tests.conftest import Clock
 from tests.places import without_places
 from workflows_app import Workflow
 from workflows_app.engine import clock as engine_clock
+from workflows_app.errors import RollbackAsked, WorkflowsError
 from workflows_app.protocol.codec import decode_json, encode_json
 from workflows_app.protocol.runs import (
     CallRequest,
@@ -52,6 +53,9 @@ class Journal:
     """How often something was stored: what a database would have committed."""
     first_write_takes: float = 0.0
     """Seconds, in which others may become ready."""
+    signal_at: int = 0
+    """With which write it is found out that the turn is to end otherwise; 0 for never."""
+    signal: type[WorkflowsError] = RollbackAsked
     thread: int = field(default_factory=threading.get_ident)
     _by_key: dict[str, StepRecord] = field(default_factory=dict)
 
@@ -67,6 +71,8 @@ class Journal:
             if step.key not in stood:
                 self.add(step)
         self.attempts += attempts
+        if self.writes == self.signal_at:
+            raise self.signal
         return stood
 
     def add(self, step: StepRecord) -> None:
@@ -79,10 +85,12 @@ class Journal:
         return record
 
     def history(self) -> History:
-        failures = {
-            attempt.key: Failures(count=attempt.number, retry_at=attempt.retry_at)
-            for attempt in self.attempts
-        }
+        failures: dict[str, Failures] = {}
+        for attempt in self.attempts:
+            first = failures.get(attempt.key) or Failures(
+                count=0, retry_at=None, started_at=attempt.started_at, config=attempt.config
+            )
+            failures[attempt.key] = replace(first, count=attempt.number, retry_at=attempt.retry_at)
         return History(steps=tuple(self.steps), failures=failures)
 
 
@@ -102,6 +110,9 @@ class Rehearsal:
         self.turns = 0
         self.thread_ends = 0
         self.observed = ""
+        self.roll_back = False
+        """Whether someone has asked for that, as the next turn is told."""
+        self.is_cut_short = False
 
     def turn(
         self,
@@ -112,7 +123,12 @@ class Rehearsal:
         outcome = run_turn(
             self.workflow,
             self.run,
-            replace(self.journal.history(), observed=self.observed),
+            replace(
+                self.journal.history(),
+                observed=self.observed,
+                roll_back=self.roll_back,
+                is_cut_short=self.is_cut_short,
+            ),
             Ports(
                 recorder=self.journal,
                 threads=self.threads,

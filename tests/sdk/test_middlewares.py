@@ -530,7 +530,7 @@ def test_a_run_that_cancels_itself_is_not_completed(watch: Watch, trace: Trace) 
 
     assert watch(story).turn() == Canceled()
     assert trace.lines == ["story wfr_1 started"]
-    assert trace.notices == ["the workflow function cancelled the run"]
+    assert trace.notices == ["the run ends as cancelled"]
 
 
 def test_a_thread_that_goes_on_after_its_timeout_is_a_warning(watch: Watch, trace: Trace) -> None:

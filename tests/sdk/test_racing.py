@@ -449,8 +449,9 @@ def test_a_race_does_not_wait_for_a_step_that_is_at_work(
 
     @workflow("story")
     def story(context: Context) -> Any:
+        hidden = context.options(sensitive=True, timeout="1h")
         first = context.race(
-            partial(context.run, "slow", slow), partial(context.run, "fast", at_work.wait, PATIENCE)
+            partial(hidden.run, "slow", slow), partial(context.run, "fast", at_work.wait, PATIENCE)
         )
         return [first, context.run("after", lambda: "went on")]
 
@@ -459,7 +460,8 @@ def test_a_race_does_not_wait_for_a_step_that_is_at_work(
     assert rehearsal.turn() == finished([True, "went on"])
     let_go.set()
     lost = next(step for step in rehearsal.journal.steps if step.key == "slow@1")
-    assert (lost.result, is_cancellation(lost.error)) == (None, True)
+    assert (lost.result, is_cancellation(lost.error), lost.sensitive) == (None, True, True)
+    assert loaded(lost.config)["timeout"] == 3_600_000
 
 
 def test_what_a_loser_returns_is_dropped_and_its_thread_ends(

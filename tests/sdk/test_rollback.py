@@ -555,7 +555,7 @@ def test_a_run_that_asks_for_it_fails_when_not_all_can_be_undone(
     assert_failed(
         rehearse(story).play(extent),
         "RollbackFailed",
-        'the run asked to be rolled back (too late); not undone: step "reserve": ConnectionError: '
+        'the run was to be rolled back (too late); not undone: step "reserve": ConnectionError: '
         "no route",
     )
 

@@ -25,12 +25,7 @@ from workflows_app.protocol.runs import (
     Suspended,
 )
 from workflows_app.protocol.signing import sign
-from workflows_app.protocol.wire import (
-    ANSWER_CONTENT_TYPE,
-    TurnAnswer,
-    decode_answer,
-    encode_turn,
-)
+from workflows_app.protocol.wire import ANSWER_CONTENT_TYPE, TurnAnswer, decode_answer, encode_turn
 from workflows_app.sdk.serving import Host, ServeRequest, ServeResponse, serve
 
 NOW = datetime(2030, 1, 2, 12, tzinfo=UTC)

@@ -184,6 +184,14 @@ def test_what_is_no_duration_fails_the_run_at_once(
     assert rehearsal.journal.steps == []
 
 
+def test_a_sleep_beyond_the_last_date_fails_the_run_at_once(rehearse: Rehearse) -> None:
+    async def story(context: Any) -> Any:
+        await context.sleep("nap", "10000y")
+
+    sentence = "a sleep of 3650000d ends after the year 9999"
+    assert_failed(rehearse(story, retries=3).turn(), "InvalidInput", sentence)
+
+
 def test_what_is_no_moment_fails_the_run_at_once(rehearse: Rehearse) -> None:
     async def story(context: Any) -> Any:
         await context.sleep_until("morning", "tomorrow")

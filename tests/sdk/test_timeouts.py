@@ -118,11 +118,14 @@ def test_an_error_of_the_step_itself_is_not_taken_for_its_timeout(
     )
 
 
-def test_a_step_within_its_timeout_is_like_any_other(rehearse: Rehearse) -> None:
+@pytest.mark.parametrize("timeout", [LONG, timedelta.max], ids=["long", "as long as can be"])
+def test_a_step_within_its_timeout_is_like_any_other(
+    timeout: timedelta, rehearse: Rehearse
+) -> None:
     async def story(context: Any) -> Any:
         return await context.run("dig", lambda: (context.attempt, "gold"))
 
-    rehearsal = rehearse(story, timeout=LONG)
+    rehearsal = rehearse(story, timeout=timeout)
 
     assert rehearsal.play() == finished([1, "gold"])
 

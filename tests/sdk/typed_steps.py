@@ -5,7 +5,7 @@ never called.
 from __future__ import annotations
 
 import asyncio
-from typing import assert_type
+from typing import Any, assert_type
 
 from workflows_app import (
     AsyncContext,
@@ -14,9 +14,13 @@ from workflows_app import (
     EventResult,
     InvokeResponse,
     NotifyResult,
+    PlainWorkflowStep,
     Undo,
     Webhook,
     WebhookResult,
+    WorkflowEntrypoint,
+    WorkflowEvent,
+    WorkflowStep,
     workflow,
 )
 
@@ -94,6 +98,38 @@ def decorated(context: Context) -> dict[str, int]:
 @workflow("typed-awaited")
 async def decorated_async(context: AsyncContext) -> dict[str, str]:
     return await context.run("fetch", fetch, "")
+
+
+class TypedPlain(WorkflowEntrypoint):
+    def run(self, event: WorkflowEvent, step: PlainWorkflowStep) -> int:
+        @step.do("price", config={"retries": {"limit": 1, "delay": "10 seconds"}, "timeout": 500})
+        def price(ctx: Any) -> int:
+            return int(ctx.attempt)
+
+        assert_type(price(), int)
+        assert_type(step.do("names", lambda: ["a", "b"], rollback=print), list[str])
+        assert_type(step.parallel(lambda: price(), lambda: 2), list[int])
+        step.do("x", price, {"retry": 1})  # a mapping may say anything; it is read when it runs
+        return price()
+
+
+class TypedAwaited(WorkflowEntrypoint, name="typed-awaited-class"):
+    async def run(self, event: WorkflowEvent, step: WorkflowStep) -> dict[str, str]:
+        @step.do("fetch", concurrent=True)
+        async def fetched() -> dict[str, str]:
+            return {}
+
+        @step.do()
+        def price(fetched: dict[str, str]) -> int:
+            return len(fetched)
+
+        assert_type(await price(), int)
+        assert_type(await step.do("fetch", fetched), dict[str, str])
+        assert_type(await step.do("price", price_of, {"timeout": "1 minute"}), int)
+        assert_type(await fetched(), dict[str, str])
+        await step.sleep("nap", "1 hour")
+        assert_type((await step.wait_for_event("ok", "approved")).type, Any)
+        return await fetched()
 
 
 def rolls_back(context: Context) -> int:

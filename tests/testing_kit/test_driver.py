@@ -152,6 +152,21 @@ def test_so_is_a_run_that_goes_on_for_ever(
         flows.advance_to_end(run)
 
 
+def test_a_paused_run_is_not_worked_on_until_it_is_resumed(define: Define, flows: WorkflowTest):
+    run = flows.start(define("sleeper")(sleeper))
+    flows.advance("1d")
+    flows.pause(run)
+    flows.advance("30d")
+
+    assert run.status == "running"
+    with pytest.raises(AssertionError, match=r"no passing of time ends it: .* is paused"):
+        flows.advance_to_end(run)
+    resumed_at = flows.now
+    flows.resume(run)
+    assert flows.advance_to_end(run) - resumed_at == timedelta(days=6)
+    assert run.result == "woken"
+
+
 def test_a_delayed_run_waits_for_its_start(define: Define, flows: WorkflowTest):
     @define()
     async def story(context: Any) -> str:

@@ -38,7 +38,7 @@ from workflows_app.sdk.misuse import check_atomic
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.racing import NAME, Race, check_branches
 from workflows_app.sdk.rollback import RollbackFunction
-from workflows_app.sdk.steps import Ask, describe_input
+from workflows_app.sdk.steps import Ask, StepOptions, describe_input
 from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class AsyncContext(AsyncShell):
             sensitive=sensitive,
             rollback=rollback,
         )
-        return AsyncContext(self._replay, self._ports, changed, self._traffic)
+        return self._with(changed)
+
+    def _with(self, options: StepOptions) -> AsyncContext:
+        return AsyncContext(self._replay, self._ports, options, self._traffic)
 
     @overload
     async def run(
@@ -208,8 +211,8 @@ class AsyncContext(AsyncShell):
         self, name: str, event_id: str, timeout: Timeout = DEFAULT_TIMEOUT
     ) -> EventResult:
         """Wait for an event; see `Context.wait_for_event`."""
-        result = await self._await_event(name, StepKind.WAIT, event_id, timeout)
-        return EventResult.from_result(result)
+        came = await self._await_event(name, StepKind.WAIT, event_id, timeout)
+        return EventResult.from_result(self._replay.value_of(came))
 
     async def notify(
         self, name: str, event_id: str, event_data: Any = None, workflow_run_id: str | None = None
@@ -241,8 +244,8 @@ class AsyncContext(AsyncShell):
     ) -> WebhookResult:
         """Take the oldest request to the webhook; see `Context.wait_for_webhook`."""
         kind = StepKind.WAIT_FOR_WEBHOOK
-        result = await self._await_event(name, kind, webhook.event_id, timeout)
-        return WebhookResult.from_result(result)
+        came = await self._await_event(name, kind, webhook.event_id, timeout)
+        return WebhookResult.from_result(self._replay.value_of(came))
 
     async def patched(self, change_id: str) -> bool:
         """Whether this run follows a change of its code; see `Context.patched`."""

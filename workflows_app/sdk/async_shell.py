@@ -19,8 +19,8 @@ from typing import Any, NoReturn, Self
 from asgiref.sync import sync_to_async
 
 from workflows_app.errors import StepError, StepMisuse, StepTimeout
-from workflows_app.protocol.durations import format_duration
 from workflows_app.protocol.runs import FailedAttempt, StepKind, StepRecord
+from workflows_app.sdk.asked_delays import with_asked_delay
 from workflows_app.sdk.async_groups import AsyncGroups
 from workflows_app.sdk.awaiting import Calls, returns_awaitable
 from workflows_app.sdk.base_context import BaseContext, Ports, current_step
@@ -32,10 +32,12 @@ from workflows_app.sdk.interrupts import (
     Interrupt,
     Suspend,
     Unrecorded,
+    ending_by,
     ordinary_errors,
 )
 from workflows_app.sdk.misuse import out_of_the_loop
 from workflows_app.sdk.observers import Told
+from workflows_app.sdk.outcomes import asleep
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure
@@ -129,7 +131,7 @@ class AsyncShell(BaseContext):
         try:
             return await future
         except Exception as error:  # noqa: BLE001 - re-raised by the driver
-            await self._interrupt(Halt(error))
+            await self._interrupt(ending_by(error))
 
     async def _flush(self) -> None:
         traffic = self._traffic
@@ -160,8 +162,7 @@ class AsyncShell(BaseContext):
     ) -> Any:
         await self._tell(self._observers.step_starts(ask))
         started_at = self._replay.now()
-        self._traffic.busy += 1
-        try:
+        with self._traffic.execution():
             try:
                 text, value = self._encode(ask, await self._invoke(ask, function, args, kwargs))
                 record = self._replay.succeeded(ask, started_at, given, text)
@@ -172,8 +173,6 @@ class AsyncShell(BaseContext):
                 stood = await self._record([record], [])
                 await self._tell(self._observers.step_finished(ask, stood.get(ask.key, record)))
                 return self._replay.value_of(stood[ask.key]) if ask.key in stood else value
-        finally:
-            self._traffic.leave()
         return await self._after_failure(scope, outcome, cause_of_failure(ask, cause))
 
     async def _execute_atomic(
@@ -195,26 +194,26 @@ class AsyncShell(BaseContext):
             finally:
                 current_step.reset(token)
 
-        self._traffic.busy += 1
-        try:
+        with self._traffic.execution():
             try:
                 record = await sync_to_async(self._ports.recorder.atomic)(execute)
             except Exception as error:  # noqa: BLE001 - a step may raise anything
                 if not raised:
-                    await self._interrupt(Halt(error))
+                    await self._interrupt(ending_by(error))
                 outcome = await self._fail(ask, started_at, given, raised[0])
             else:
                 await self._tell(self._observers.step_finished(ask, record))
                 self._replay.settled([record], [])
                 return self._replay.value_of(record)
-        finally:
-            self._traffic.leave()
         return await self._after_failure(scope, outcome, cause_of_failure(ask, raised[0]))
 
     async def _fail(
         self, ask: Ask, started_at: datetime, given: str | None, error: Exception
     ) -> StepRecord | datetime:
         """The step's failure as recorded, or when it may be tried again."""
+        if ask.delay is not None:
+            ends = self._ports.thread_ends
+            ask, error = await call_in_thread(partial(with_asked_delay, ask, error, ends), ends)
         attempt, record = self._replay.failed(ask, started_at, given, error)
         stood = await self._record([] if record is None else [record], [attempt])
         await self._tell(self._observers.step_failed(ask, error, attempt))
@@ -239,7 +238,7 @@ class AsyncShell(BaseContext):
         token = current_step.set(ask)
         try:
             with ordinary_errors:
-                work = self._start(function, args, kwargs)
+                work = self._start(ask, function, args, kwargs)
                 return await (work if ask.timeout is None else _within(ask, ask.timeout, work))
         except StepTimeout:
             if not inspect.iscoroutinefunction(function):
@@ -249,34 +248,41 @@ class AsyncShell(BaseContext):
             current_step.reset(token)
 
     def _start(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        ask: Ask,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Awaitable[Any]:
         if returns_awaitable(function):
             coroutine: Awaitable[Any] = function(*args, **kwargs)
             return coroutine
         plain = partial(_call_plain, function, args, kwargs)
-        return self._in_own_thread(plain) if self._ports.threads else sync_to_async(plain)()
+        work = self._in_own_thread(plain) if self._ports.threads else sync_to_async(plain)()
+        return _and_what_it_returns(work) if ask.may_return_awaitables else work
 
     async def _in_own_thread(self, function: Callable[[], Any]) -> Any:
         async with self._traffic.threads:
             return await call_in_thread(function, self._ports.thread_ends)
 
-    async def _await_event(self, name: str, kind: StepKind, event_id: str, timeout: Timeout) -> Any:
+    async def _await_event(
+        self, name: str, kind: StepKind, event_id: str, timeout: Timeout
+    ) -> StepRecord:
         scope = self._enter(name)
         key, recorded = await self._find(scope, name, kind)
         if recorded is not None:
-            return self._replay.value_of(recorded)
+            return recorded
         self._replay.waits.append(
             event_wait(self._replay, scope, key, name, kind, event_id, timeout)
         )
         return await self._wait(scope, None)
 
-    async def _sleep(self, name: str, end: Callable[[], tuple[datetime, str]]) -> None:
+    async def _sleep(self, name: str, end: Callable[[], tuple[datetime, str]]) -> StepRecord:
         scope = self._enter(name)
         key, recorded = await self._find(scope, name, StepKind.SLEEP)
         if recorded is None:
             until, given = end()
-            recorded = self._replay.sleep_record(scope, key, name, until, given)
+            recorded = asleep(scope, key, name, self._replay.now(), until, given)
             self._traffic.busy += 1
             try:
                 recorded = (await self._record([recorded], [])).get(key, recorded)
@@ -286,11 +292,17 @@ class AsyncShell(BaseContext):
                 self._traffic.leave()
         if recorded.ended_at > self._replay.now():
             await self._wait(scope, recorded.ended_at)
+        return recorded
 
 
 def _call_plain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     with ordinary_errors:
         return function(*args, **kwargs)
+
+
+async def _and_what_it_returns(work: Awaitable[Any]) -> Any:
+    value = await work
+    return await value if inspect.iscoroutine(value) else value
 
 
 async def _within(ask: Ask, timeout: timedelta, work: Awaitable[Any]) -> Any:
@@ -301,6 +313,4 @@ async def _within(ask: Ask, timeout: timedelta, work: Awaitable[Any]) -> Any:
     except TimeoutError as error:
         if not limit.expired():
             raise  # the step's own
-        raise StepTimeout(
-            f'step "{ask.name}" did not finish within its timeout of {format_duration(timeout)}'
-        ) from error
+        raise ask.timed_out(timeout) from error

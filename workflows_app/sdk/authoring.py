@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from workflows_app.protocol.texts import check_storable
 from workflows_app.sdk.async_context import AsyncContext
 from workflows_app.sdk.context import Context
 from workflows_app.sdk.events import NotifiedRun, encode_event
-from workflows_app.sdk.launching import engine
+from workflows_app.sdk.launching import class_defaults, engine
 from workflows_app.sdk.middlewares import Middleware, check_middlewares
 from workflows_app.sdk.misuse import check_same_workflow
 from workflows_app.sdk.payloads import encode_payload
@@ -80,8 +80,12 @@ def with_defaults(request: RunRequest) -> RunRequest:
     workflow = _registry.get(request.workflow)
     if workflow is None:
         return request
-    names = ("retries", "retry_delay", "timeout", "flow_control", "failure_url")
-    unset = {name: getattr(workflow, name) for name in names if getattr(request, name) is None}
+    defaults = {
+        **workflow.policy,
+        "flow_control": workflow.flow_control,
+        "failure_url": workflow.failure_url,
+    }
+    unset = {name: value for name, value in defaults.items() if getattr(request, name) is None}
     return replace(request, **unset)
 
 
@@ -118,6 +122,8 @@ class Workflow:
         self.flow_control = flow_control
         self.transport = transport
         self.middlewares = check_middlewares(name, middlewares)
+        self.entrypoint: type | None = None
+        """The class that it was made of."""
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", name)
         self.__module__ = function.__module__
@@ -127,6 +133,15 @@ class Workflow:
 
     def __call__(self, context: Any) -> Any:
         return self.function(context)
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What its runs hold to in `retries`, `retry_delay` and `timeout`, as far as it says."""
+        own = {name: getattr(self, name) for name in ("retries", "retry_delay", "timeout")}
+        if self.entrypoint is None:
+            return own
+        unsaid = asdict(class_defaults())
+        return {name: unsaid[name] if value is None else value for name, value in own.items()}
 
     @property
     def failure_is_async(self) -> bool:

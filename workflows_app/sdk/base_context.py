@@ -228,6 +228,11 @@ def _check_call(name: str, url: Any, headers: Mapping[str, str]) -> None:
 
 
 def sleep_until(replay: Replay, duration: timedelta | str) -> tuple[datetime, str]:
-    """When a sleep that begins now ends, and what to show as its input."""
+    """When a sleep that begins now ends, and what to show as its input. Raises InvalidInput."""
     length = author_duration(duration)
-    return replay.now() + length, encode_json(format_duration(length))
+    try:
+        return replay.now() + length, encode_json(format_duration(length))
+    except OverflowError:
+        raise InvalidInput(
+            f"a sleep of {format_duration(length)} ends after the year 9999"
+        ) from None

@@ -34,6 +34,7 @@ from workflows_app.sdk.misuse import check_plain
 from workflows_app.sdk.payloads import CallResponse, InvokeResponse
 from workflows_app.sdk.rollback import RollbackFunction, refuse_async
 from workflows_app.sdk.shell import Shell
+from workflows_app.sdk.steps import StepOptions
 from workflows_app.sdk.vendors import Api
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ class Context(Shell):
             sensitive=sensitive,
             rollback=rollback,
         )
-        return Context(self._replay, self._ports, changed, self._branches)
+        return self._with(changed)
+
+    def _with(self, options: StepOptions) -> Context:
+        return Context(self._replay, self._ports, options, self._branches)
 
     def run(self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` once and keep its result, which must be JSON.
@@ -194,8 +198,8 @@ class Context(Shell):
 
         An event that was sent to this run before is found.
         """
-        result = self._await_event(name, StepKind.WAIT, event_id, timeout)
-        return EventResult.from_result(result)
+        came = self._await_event(name, StepKind.WAIT, event_id, timeout)
+        return EventResult.from_result(self._replay.value_of(came))
 
     def notify(
         self, name: str, event_id: str, event_data: Any = None, workflow_run_id: str | None = None
@@ -223,8 +227,8 @@ class Context(Shell):
         self, name: str, webhook: Webhook, timeout: Timeout = DEFAULT_TIMEOUT
     ) -> WebhookResult:
         """Take the oldest request to the webhook; wait for one, at the longest for `timeout`."""
-        result = self._await_event(name, StepKind.WAIT_FOR_WEBHOOK, webhook.event_id, timeout)
-        return WebhookResult.from_result(result)
+        came = self._await_event(name, StepKind.WAIT_FOR_WEBHOOK, webhook.event_id, timeout)
+        return WebhookResult.from_result(self._replay.value_of(came))
 
     def patched(self, change_id: str) -> bool:
         """Whether this run follows a change of its code, for ever after the same.

@@ -42,6 +42,8 @@ class Driver:
                 await self._traffic.stirred.wait()
                 self._traffic.stirred.clear()
             if self._traffic.interrupt is not None:
+                if self._traffic.interrupt.lets_steps_end:
+                    await self._traffic.let_steps_end()
                 raise self._traffic.interrupt
             if not root.done():
                 raise Suspend

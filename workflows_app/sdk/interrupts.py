@@ -6,9 +6,14 @@ from __future__ import annotations
 
 import asyncio
 
+from workflows_app.errors import RollbackAsked, Stopping
+
 
 class Interrupt(BaseException):
     """Unwinds the workflow function. Must not be swallowed; the next step would raise it again."""
+
+    lets_steps_end = False
+    """Whether the turn ends only after the steps that are in flight."""
 
 
 class Suspend(Interrupt):
@@ -52,6 +57,13 @@ class Halt(Interrupt):
     def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+def ending_by(error: Exception) -> Interrupt:
+    """What the turn ends with when its recorder raises this."""
+    ending = RollBack("") if isinstance(error, RollbackAsked) else Halt(error)
+    ending.lets_steps_end = isinstance(error, RollbackAsked | Stopping)
+    return ending
 
 
 class _OrdinaryErrors:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from workflows_app.errors import StepMisuse
 from workflows_app.protocol.runs import InlineRun, RunRequest, TriggeredRun
 from workflows_app.sdk.events import NotifiedRun
 from workflows_app.sdk.middlewares import Middleware
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDefaults:
+    """What holds for steps of class-based workflows where nobody says otherwise."""
+
+    retries: int = 5
+    retry_delay: str = "10000 * pow(2, retried)"
+    timeout: timedelta | None = timedelta(minutes=10)
 
 
 class Launcher(Protocol):
@@ -20,8 +31,23 @@ class Launcher(Protocol):
 
     def notify(self, event_id: str, data: bytes, run_id: str | None) -> list[NotifiedRun]: ...
 
+    def state_of(self, run_id: str, workflow: str | None) -> str:
+        """Raises RunNotFound, as the verbs below do."""
+
+    def pause(self, run_id: str, workflow: str | None) -> str: ...
+
+    def resume(self, run_id: str, workflow: str | None) -> str: ...
+
+    def cancel(self, run_id: str, workflow: str | None, *, roll_back: bool) -> str: ...
+
+    def restart(
+        self, run_id: str, workflow: str | None, *, step: str | None, count: int, kind: str
+    ) -> str: ...
+
     def middlewares(self) -> Sequence[Middleware]:
         """Those of all runs, outside of their workflows' own."""
+
+    def class_defaults(self) -> StepDefaults: ...
 
     def completed(self, request: RunRequest) -> RunRequest:
         """A request that lacks its URL, or the name that the URL stands for, with that and what its
@@ -35,6 +61,11 @@ _launcher: Launcher | None = None
 def install_launcher(launcher: Launcher) -> None:
     global _launcher
     _launcher = launcher
+
+
+def class_defaults() -> StepDefaults:
+    """Those of the settings, where the app is installed."""
+    return StepDefaults() if _launcher is None else _launcher.class_defaults()
 
 
 def engine() -> Launcher:

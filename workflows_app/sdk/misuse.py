@@ -149,7 +149,7 @@ def check_same_workflow(name: str, before: Any, now: Any) -> None:
 
 
 def _definition(function: Any) -> str:
-    code = getattr(function, "__code__", None)
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return f", at {place_of(code.co_filename, code.co_firstlineno)}" if code else ""
 
 

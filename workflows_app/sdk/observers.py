@@ -92,7 +92,7 @@ class Observers:
                 value = None if result is None else decode_json(result)
                 return self._told("run_completed", RunCompleted, result=value)
             case Canceled():
-                return self._told("on_info", Notice, text="the workflow function cancelled the run")
+                return self._told("on_info", Notice, text="the run ends as cancelled")
             case ContinuedAsNew():
                 return self._told("on_info", Notice, text="the run begins anew")
             case Suspended(wake_at=None):
@@ -156,7 +156,7 @@ class Observers:
     # -- what goes wrong
 
     def step_failed(self, ask: Ask, error: Exception, attempt: FailedAttempt) -> Told | None:
-        shown = _hidden(ask, attempt) if ask.sensitive else error
+        shown = _hidden(ask, attempt) if ask.hides_errors else error
         retry = {"retry_at": attempt.retry_at}
         return self._told("on_error", ErrorRaised, ask, **_identity(ask), error=shown, **retry)
 

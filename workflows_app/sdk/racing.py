@@ -15,6 +15,7 @@ from workflows_app.sdk.interrupts import Halt
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask
+from workflows_app.sdk.unfit import asked_for
 
 NAME = "race"
 """Under which the winner is recorded, as the result of a step."""
@@ -48,7 +49,7 @@ class Race:
         begun = decode_json(recorded.input or "{}").get("branches", [])
         if paths != begun:
             was, asked = (f'"{self._key}" of {len(each)} branches' for each in (begun, paths))
-            raise self._replay.stop(Halt(self._replay.unfit(was, asked)))
+            raise self._replay.stop(Halt(asked_for(self._replay.run, was, asked)))
         return paths.index(decode_json(recorded.result or "{}")["winner"])
 
     def _lose(self) -> list[tuple[Ask, datetime]]:
@@ -133,6 +134,8 @@ class Race:
             attempts=ask.attempt,
             started_at=since,
             ended_at=self._replay.now(),
+            sensitive=ask.sensitive,
+            config=ask.config,
         )
 
 

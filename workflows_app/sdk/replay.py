@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 from workflows_app.errors import (
     IncompatibleHistory,
-    InvalidDuration,
     InvalidInput,
+    LimitExceeded,
     StepError,
 )
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.branches import paths_above
 from workflows_app.protocol.codec import decode_json
-from workflows_app.protocol.faults import describe_error, describe_hidden_error, is_cancellation
+from workflows_app.protocol.faults import describe_hidden_error, is_cancellation
 from workflows_app.protocol.runs import (
     CallRequest,
     EventWait,
@@ -32,17 +33,20 @@ from workflows_app.protocol.runs import (
     StepRecord,
     Suspended,
 )
+from workflows_app.protocol.step_policies import StepPolicy
+from workflows_app.sdk import unfit
 from workflows_app.sdk.interrupts import Halt, Interrupt, Suspend, Unrecorded
 from workflows_app.sdk.kept import misfit
-from workflows_app.sdk.misuse import calling_place
+from workflows_app.sdk.outcomes import failed_attempt, outcome_of
 from workflows_app.sdk.patches import Known, Patches
 from workflows_app.sdk.sagas import Saga
 from workflows_app.sdk.scopes import Scope, check_name
 from workflows_app.sdk.steps import (
     CALLS_A_FUNCTION,
     Ask,
+    SettledPolicy,
     StepOptions,
-    delay_before_retry,
+    settled_policy,
     step_behind,
 )
 
@@ -79,11 +83,14 @@ class Recorder(Protocol):
     ) -> dict[str, StepRecord]:
         """Store durably, then return. First results win: what stood before comes back by key.
 
-        Raises LeaseLost when another worker owns the run now.
+        Raises LeaseLost when another worker owns the run now; RollbackAsked, with all stored, when
+        the run is to be rolled back instead of going on.
         """
 
     def atomic(self, execute: Callable[[], StepRecord]) -> StepRecord:
-        """Run `execute` and store its record in one transaction. Raises what `execute` raises."""
+        """Run `execute` and store its record in one transaction. Raises what `execute` raises, and
+        what `record` does.
+        """
 
 
 class Replay:
@@ -105,6 +112,7 @@ class Replay:
         self._extent = extent
         self._max_result_bytes = max_result_bytes
         self._failures = dict(history.failures)
+        self._is_cut_short = history.is_cut_short
         marks = [step for step in history.steps if step.kind is StepKind.PATCHED]
         self._recorded = len(history.steps) - len(marks)
         self._by_branch: dict[str, list[StepRecord]] = {}
@@ -112,9 +120,9 @@ class Replay:
             if step.kind is not StepKind.PATCHED:
                 self._by_branch.setdefault(step.branch, []).append(step)
         self._recorded_within = _and_above(self._by_branch)
-        self._acted_within = _and_above(
-            step.branch for step in history.steps if step.kind in CALLS_A_FUNCTION
-        )
+        acted = [step.branch for step in history.steps if step.kind in CALLS_A_FUNCTION]
+        self._acted_within = _and_above(acted)
+        self._numbers = count(len(acted) + 1)
         self._scopes: dict[str, Scope] = {}
         self.patches = Patches(marks, self._by_branch, self._scopes, history.failures, now)
         self._lost = self.patches.lost
@@ -198,6 +206,8 @@ class Replay:
         recorded = self._next_recorded(scope, key, kind)
         if options.rollback is not None:
             self.saga.asked(key, name, kind, options, recorded)
+            if key in self._failures:
+                self.saga.started(key, self._began(key))
         if self._is_the_end_of(scope, key, kind, recorded):
             raise self.unrecorded(scope)
         return key, recorded
@@ -208,10 +218,14 @@ class Replay:
         """Whether the branch, of which only is to be known what is recorded, ends here."""
         if recorded is not None:
             return is_cancellation(recorded.error)
-        if scope.replays and self._failures.get(key, NO_FAILURES).count:
-            self.saga.started(key, self.now())
+        if scope.replays and self._is_cut_short:
+            self.saga.started(key, self._began(key))
         # Who has won a race may show by what is recorded.
         return scope.replays and kind is not StepKind.RACE
+
+    def _began(self, key: str) -> datetime:
+        """When the step's first attempt began; now, if none has."""
+        return self._failures.get(key, NO_FAILURES).started_at or self.now()
 
     def _next_recorded(self, scope: Scope, key: str, kind: StepKind) -> StepRecord | None:
         if scope.position >= len(scope.expected):
@@ -219,7 +233,7 @@ class Replay:
         recorded = scope.expected[scope.position]
         fits = recorded.kind == kind or is_cancellation(recorded.error)
         if recorded.key != key or not fits:
-            raise self.stop(Halt(self._mismatch(recorded, key, kind)))
+            raise self.stop(Halt(unfit.mismatch(self.run, recorded, key, kind)))
         return scope.take_next()
 
     def unrecorded(self, scope: Scope) -> Unrecorded:
@@ -250,16 +264,7 @@ class Replay:
         """
         value = self.value_of(record)
         if (difference := misfit(function, value)) is not None:
-            raise self.stop(
-                Halt(
-                    IncompatibleHistory(
-                        f'run {self.run.run_id} has recorded for step "{record.key}" {difference}. '
-                        "Put the old code back and resume the run from the dead letter queue, or "
-                        "restart it; give a step that returns something else a new name, behind "
-                        "context.patched."
-                    )
-                )
-            )
+            raise self.stop(Halt(unfit.other_result(self.run, record, difference)))
         return value
 
     def value_of(self, record: StepRecord) -> Any:
@@ -278,28 +283,54 @@ class Replay:
     ) -> Ask | datetime:
         """The step to execute, or the time at which its next attempt falls due."""
         failures = self._failures.get(key, NO_FAILURES)
-        if failures.count:
-            self.saga.started(key, self.now())
         if failures.retry_at is not None and failures.retry_at > self.now():
             return failures.retry_at
         if self._extent is Extent.RECORDED:
             return self.now()
         if self._extent is Extent.ONE_BATCH and (scope.executed or scope.executed_below):
             return self.now()
+        self._check_number(name, kind)
         scope.count_execution()
-        self.saga.started(key, self.now())
+        self.saga.started(key, self._began(key))
+        settled = self._settle_policy(options, failures.config)
         ask = Ask(
             key=key,
             name=name,
             kind=kind,
             branch=scope.path,
-            policy=self.policy(options),
-            timeout=self.run.timeout if options.timeout is None else options.timeout,
+            policy=settled.policy,
+            timeout=settled.timeout,
             attempt=failures.count + 1,
             sensitive=bool(options.sensitive),
+            config=settled.config,
+            delay=settled.delay,
         )
         self._at_work[key] = (ask, self.now())
         return ask
+
+    def _settle_policy(self, options: StepOptions, stored: str | None) -> SettledPolicy:
+        """`stored` is what the step's first attempt was stored with."""
+        if options.policy is not None:
+            return settled_policy(options.policy, options.delay, stored)
+        timeout = self.run.timeout if options.timeout is None else options.timeout
+        policy = self.policy(options)
+        if not options.differ:
+            return SettledPolicy(policy=policy, timeout=timeout, config=None)
+        shown = StepPolicy.of(policy.retries, policy.delay_expression, timeout)
+        shown = replace(shown, hides_output=bool(options.sensitive))
+        return SettledPolicy(policy=policy, timeout=timeout, config=shown.encode())
+
+    def _check_number(self, name: str, kind: StepKind) -> None:
+        """A step that was tried before has no record, and so has not been counted."""
+        most = self.run.step_limit
+        if most is None or kind not in CALLS_A_FUNCTION or next(self._numbers) <= most:
+            return
+        error = LimitExceeded(
+            f'step "{name}" is one more than the {most} that run {self.run.run_id} may have. Raise '
+            "the limit of its workflow, or WORKFLOWS['MAX_STEPS']; or have the run continue as new "
+            "before, or invoke others."
+        )
+        raise self.stop(Halt(error))
 
     def policy(self, options: StepOptions) -> RetryPolicy:
         own = options.retry_delay
@@ -314,7 +345,8 @@ class Replay:
         self, ask: Ask, started_at: datetime, given: str | None, result: str
     ) -> StepRecord:
         self.check_size(f'step "{ask.name}"', result)
-        return self._record(ask, started_at, given, result=None if result == "null" else result)
+        kept = None if result == "null" else result
+        return self._ended(outcome_of(ask, started_at, self.now(), given, result=kept))
 
     def settled(self, steps: Iterable[StepRecord], attempts: Iterable[FailedAttempt]) -> None:
         """Nobody is at work on these: what became of them is stored, or is certain to be."""
@@ -336,70 +368,18 @@ class Replay:
         self, ask: Ask, started_at: datetime, given: str | None, error: Exception
     ) -> tuple[FailedAttempt, StepRecord | None]:
         """The attempt's entry, and the step's own when no attempt is left."""
-        attempt = self._failed_attempt(ask.key, ask.attempt, ask.policy, started_at, error)
-        if ask.sensitive:
+        times = started_at, self.now()
+        attempt = failed_attempt(ask.key, ask.attempt, ask.policy, *times, error)
+        attempt = replace(attempt, config=ask.config)
+        if ask.hides_errors:
             attempt = replace(attempt, error=describe_hidden_error(error))
         if attempt.retry_at is None:
-            return attempt, self._record(ask, started_at, given, error=attempt.error)
+            return attempt, self._ended(outcome_of(ask, *times, given, error=attempt.error))
         return attempt, None
 
-    def _failed_attempt(
-        self, key: str, number: int, policy: RetryPolicy, started_at: datetime, error: Exception
-    ) -> FailedAttempt:
-        try:
-            delay = delay_before_retry(policy, number, error)
-        except InvalidDuration as wrong:
-            error, delay = wrong, None
-        ended_at = self.now()
-        return FailedAttempt(
-            key=key,
-            number=number,
-            error=describe_error(error),
-            started_at=started_at,
-            ended_at=ended_at,
-            retry_at=None if delay is None else ended_at + delay,
-        )
-
-    def _record(
-        self,
-        ask: Ask,
-        started_at: datetime,
-        given: str | None,
-        *,
-        result: str | None = None,
-        error: str | None = None,
-    ) -> StepRecord:
-        record = StepRecord(
-            key=ask.key,
-            name=ask.name,
-            kind=ask.kind,
-            branch=ask.branch,
-            input=given,
-            result=result,
-            error=error,
-            attempts=ask.attempt,
-            started_at=started_at,
-            ended_at=self.now(),
-            sensitive=ask.sensitive,
-        )
+    def _ended(self, record: StepRecord) -> StepRecord:
         self.saga.ended(record)
         return record
-
-    def sleep_record(
-        self, scope: Scope, key: str, name: str, until: datetime, given: str
-    ) -> StepRecord:
-        return StepRecord(
-            key=key,
-            name=name,
-            kind=StepKind.SLEEP,
-            branch=scope.path,
-            input=given,
-            result=None,
-            error=None,
-            attempts=1,
-            started_at=self.now(),
-            ended_at=until,
-        )
 
     def invoke(self, scope: Scope, key: str, name: str, run: RunRequest) -> None:
         """Have the server start the run once this turn ends."""
@@ -441,7 +421,8 @@ class Replay:
         policy = self.policy(StepOptions())
         if step_behind(error) is not None:
             policy = RetryPolicy(retries=0)
-        return self._failed_attempt(FUNCTION, self.function_attempt, policy, started_at, error)
+        number = self.function_attempt
+        return failed_attempt(FUNCTION, number, policy, started_at, self.now(), error)
 
     @property
     def function_attempt(self) -> int:
@@ -465,7 +446,7 @@ class Replay:
                 continue
             position = self._scopes[path].position if path in self._scopes else 0
             if position < len(steps):
-                raise self._never_asked(steps[position])
+                raise unfit.never_asked(self.run, steps[position])
 
     def has_left_out(self) -> bool:
         """Whether the function ended before its branches asked for all that they had begun."""
@@ -476,30 +457,8 @@ class Replay:
     def unasked(self, scope: Scope) -> IncompatibleHistory | None:
         """What is wrong if the function ends in this branch."""
         left = scope.expected[scope.position :]
-        return self._never_asked(left[0]) if left else None
-
-    def _never_asked(self, step: StepRecord) -> IncompatibleHistory:
-        return IncompatibleHistory(
-            f'run {self.run.run_id} has recorded step "{step.key}", but the function ended without '
-            f"asking for it. {WHAT_TO_DO}"
-        )
-
-    def _mismatch(self, recorded: StepRecord, key: str, kind: StepKind) -> IncompatibleHistory:
-        return self.unfit(f'{recorded.kind} step "{recorded.key}"', f'{kind} step "{key}"')
-
-    def unfit(self, recorded: str, asked: str) -> IncompatibleHistory:
-        return IncompatibleHistory(
-            f"run {self.run.run_id} has recorded {recorded} where the code of workflow "
-            f'"{self.run.workflow}" now asks for {asked}{calling_place()}. {WHAT_TO_DO}'
-        )
+        return unfit.never_asked(self.run, left[0]) if left else None
 
 
 def _and_above(paths: Iterable[str]) -> set[str]:
     return {above for path in set(paths) for above in paths_above(path)}
-
-
-WHAT_TO_DO = (
-    "Code that runs in flight depend on must keep the order and names of the steps they have "
-    "recorded: put the old code back and resume the run from the dead letter queue, or restart it "
-    "to run all steps again with the new code."
-)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workflows_app.errors import StepError, StepMisuse
@@ -25,6 +25,8 @@ class Undo:
     """What the step returned; None if it has not finished."""
     error: StepError | None
     """Why it has not: its last attempt. None as well for a step that was cut short."""
+    cause: Exception | None = field(default=None, compare=False)
+    """What has failed the run, under its name; None when the run was not failed."""
 
 
 RollbackFunction = Callable[[Undo], Any] | Callable[[Undo], Awaitable[Any]]

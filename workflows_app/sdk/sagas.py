@@ -24,6 +24,7 @@ from workflows_app.protocol.runs import (
     TurnOutcome,
 )
 from workflows_app.sdk.interrupts import RollBack
+from workflows_app.sdk.raised import error_named
 from workflows_app.sdk.rollback import RollbackFunction, Undo
 from workflows_app.sdk.scopes import MAX_NAME
 from workflows_app.sdk.steps import StepOptions
@@ -92,7 +93,7 @@ class Saga:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """What a run has begun to undo. `error` is what failed it; None if it asked for this itself."""
+    """What a run has begun to undo. `error` is what failed it; None if this was asked for."""
 
     keys: tuple[str, ...]
     reason: str = ""
@@ -178,11 +179,16 @@ def rollback_after(
     """What is to be undone after a turn that ended so; None if nothing is."""
     match outcome, stopped:
         case Canceled(), RollBack(reason=reason):
-            return Rollback(keys=saga.to_undo(), reason=reason)
+            return rollback_of(saga, reason=reason)
         case Failed(error=error), _ if is_to_be_undone(outcome, stopped):
-            keys = saga.to_undo()
-            return Rollback(keys=keys, error=error) if keys else None
+            return rollback_of(saga, error=error)
     return None
+
+
+def rollback_of(saga: Saga, *, reason: str = "", error: str | None = None) -> Rollback | None:
+    """None where there is nothing to undo, nor to be told."""
+    keys = saga.to_undo()
+    return Rollback(keys=keys, reason=reason, error=error) if keys or reason else None
 
 
 def _is_misfit(error: str) -> bool:
@@ -192,10 +198,16 @@ def _is_misfit(error: str) -> bool:
 def what_remains(rollback: Rollback, saga: Saga) -> list[UndoStep]:
     """What has not been undone yet, in its order."""
     keys = [key for key in rollback.keys if f"{key}{UNDO}" not in rollback.undone]
-    return [_undo_step(key, saga.find(key)) for key in keys]
+    cause = None if rollback.error is None else _cause(rollback.error)
+    return [_undo_step(key, saga.find(key), cause) for key in keys]
 
 
-def _undo_step(key: str, step: Undoable | None) -> UndoStep:
+def _cause(error: str) -> Exception:
+    said = decode_json(error)
+    return error_named(said["type"], said["message"])
+
+
+def _undo_step(key: str, step: Undoable | None, cause: Exception | None) -> UndoStep:
     if step is None or step.options.rollback is None:
         return UndoStep(
             key=f"{key}{UNDO}",
@@ -208,10 +220,10 @@ def _undo_step(key: str, step: Undoable | None) -> UndoStep:
     return UndoStep(
         key=f"{key}{UNDO}",
         name=f"undo {step.name}"[:MAX_NAME],
-        options=step.options,
+        options=step.options.undoing or step.options,
         is_atomic=step.kind is StepKind.ATOMIC,
         function=step.options.rollback,
-        undo=_undo(step),
+        undo=_undo(step, cause),
     )
 
 
@@ -222,7 +234,7 @@ def _refuse(undo: Undo) -> None:
     )
 
 
-def _undo(step: Undoable) -> Undo:
+def _undo(step: Undoable, cause: Exception | None) -> Undo:
     record, result, error = step.record, None, None
     if record is not None and record.error is not None:
         said = decode_json(record.error)
@@ -230,7 +242,12 @@ def _undo(step: Undoable) -> Undo:
     elif record is not None and record.result is not None:
         result = decode_json(record.result)
     return Undo(
-        step=step.name, key=step.key, finished=step.has_finished, result=result, error=error
+        step=step.name,
+        key=step.key,
+        finished=step.has_finished,
+        result=result,
+        error=error,
+        cause=cause,
     )
 
 
@@ -242,7 +259,7 @@ def how_it_ended(rollback: Rollback, failed: Iterable[StepError]) -> TurnOutcome
     if not missing:
         return Canceled()
     why = f" ({rollback.reason})" if rollback.reason else ""
-    sentence = f"the run asked to be rolled back{why}{_mention(missing)}"
+    sentence = f"the run was to be rolled back{why}{_mention(missing)}"
     return Failed(error=describe_error(RollbackFailed(sentence)))
 
 

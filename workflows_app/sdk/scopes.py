@@ -9,7 +9,7 @@ from workflows_app.errors import StepMisuse
 from workflows_app.protocol.runs import UNDO, StepRecord
 from workflows_app.protocol.texts import check_storable
 
-MAX_NAME = 255
+MAX_NAME = 256
 MARK = "patched:"
 """What the keys of marks begin with, and no step's name."""
 _ENDS_LIKE_A_BRANCH = re.compile(r"@[\d.]+$")

@@ -28,12 +28,7 @@ from workflows_app.protocol.runs import (
     TurnOutcome,
 )
 from workflows_app.protocol.signing import verify
-from workflows_app.protocol.wire import (
-    ANSWER_CONTENT_TYPE,
-    TurnAnswer,
-    decode_turn,
-    encode_answer,
-)
+from workflows_app.protocol.wire import ANSWER_CONTENT_TYPE, TurnAnswer, decode_turn, encode_answer
 from workflows_app.sdk.authoring import Workflow, get_workflow, registered_workflows
 from workflows_app.sdk.base_context import Ports, StandIn, no_stand_in
 from workflows_app.sdk.collecting import Collecting

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from workflows_app.errors import StepTimeout
-from workflows_app.protocol.durations import format_duration
 from workflows_app.protocol.runs import FailedAttempt, StepKind, StepRecord
+from workflows_app.sdk.asked_delays import with_asked_delay
 from workflows_app.sdk.base_context import (
     BaseContext,
     Ports,
@@ -23,8 +22,9 @@ from workflows_app.sdk.base_context import (
 from workflows_app.sdk.branches import Branches
 from workflows_app.sdk.events import Timeout, event_wait
 from workflows_app.sdk.groups import Groups
-from workflows_app.sdk.interrupts import Halt, Suspend, ordinary_errors
+from workflows_app.sdk.interrupts import Halt, Suspend, ending_by, ordinary_errors
 from workflows_app.sdk.misuse import in_another_thread
+from workflows_app.sdk.outcomes import asleep
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 from workflows_app.sdk.steps import Ask, StepOptions, cause_of_failure, describe_input
@@ -71,7 +71,7 @@ class Shell(BaseContext):
         try:
             return self._branches.store(self._scope(), self._store, steps, attempts)
         except Exception as error:
-            raise self._replay.stop(Halt(error)) from error
+            raise self._replay.stop(ending_by(error)) from error
 
     def _store(
         self, steps: list[StepRecord], attempts: list[FailedAttempt]
@@ -139,13 +139,14 @@ class Shell(BaseContext):
         except Exception as error:
             if raised:
                 return self._fail(scope, ask, started_at, given, raised[0])
-            raise self._replay.stop(Halt(error)) from error
+            raise self._replay.stop(ending_by(error)) from error
         tell(self._observers.step_finished(ask, record))
         return self._replay.value_of(record)
 
     def _fail(
         self, scope: Scope, ask: Ask, started_at: datetime, given: str | None, error: Exception
     ) -> Any:
+        ask, error = with_asked_delay(ask, error, self._ports.thread_ends)
         attempt, record = self._replay.failed(ask, started_at, given, error)
         stood = self._record([] if record is None else [record], [attempt])
         tell(self._observers.step_failed(ask, error, attempt))
@@ -185,37 +186,38 @@ class Shell(BaseContext):
 
         thread = threading.Thread(target=work, name=f"step-{ask.key}", daemon=True)
         thread.start()
-        thread.join(timeout.total_seconds())
+        thread.join(min(timeout.total_seconds(), threading.TIMEOUT_MAX))
         if not outcome:
             tell(self._observers.leaves_behind(ask))
-            raise StepTimeout(
-                f'step "{ask.name}" did not finish within its timeout of {format_duration(timeout)}'
-            )
+            raise ask.timed_out(timeout)
         value, error = outcome[0]
         if error is not None:
             raise error
         return value
 
-    def _await_event(self, name: str, kind: StepKind, event_id: str, timeout: Timeout) -> Any:
+    def _await_event(
+        self, name: str, kind: StepKind, event_id: str, timeout: Timeout
+    ) -> StepRecord:
         self._refuse_nesting(name)
         scope = self._scope()
         key, recorded = self._find(scope, name, kind)
         if recorded is not None:
-            return self._replay.value_of(recorded)
+            return recorded
         self._replay.waits.append(
             event_wait(self._replay, scope, key, name, kind, event_id, timeout)
         )
         raise self._wait(scope, None)
 
-    def _sleep(self, name: str, end: Callable[[], tuple[datetime, str]]) -> None:
+    def _sleep(self, name: str, end: Callable[[], tuple[datetime, str]]) -> StepRecord:
         self._refuse_nesting(name)
         scope = self._scope()
         key, recorded = self._find(scope, name, StepKind.SLEEP)
         if recorded is None:
             until, given = end()
-            recorded = self._replay.sleep_record(scope, key, name, until, given)
+            recorded = asleep(scope, key, name, self._replay.now(), until, given)
             recorded = self._record([recorded], []).get(key, recorded)
             kind, now = StepKind.SLEEP, self._replay.now
             tell(self._observers.found(scope, key, name, kind, recorded, now))
         if recorded.ended_at > self._replay.now():
             raise self._wait(scope, recorded.ended_at)
+        return recorded

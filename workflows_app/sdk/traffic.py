@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from workflows_app.protocol.runs import FailedAttempt, StepRecord
@@ -30,6 +31,7 @@ class Traffic:
         self.busy = 0
         self.moves = 0
         self.parked: set[asyncio.Task[Any]] = set()
+        self.executing: set[asyncio.Task[Any]] = set()
         self.branches: dict[asyncio.Task[Any], Scope] = {}
         self.stirred = asyncio.Event()
         self.interrupt: Interrupt | None = None
@@ -59,6 +61,24 @@ class Traffic:
     def leave(self) -> None:
         self.busy -= 1
         self.move()
+
+    @contextmanager
+    def execution(self) -> Iterator[None]:
+        """Of a step, by this task."""
+        task = this_task()
+        self.executing.add(task)
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.executing.discard(task)
+            self.leave()
+
+    async def let_steps_end(self) -> None:
+        """Those that are in flight; whoever has recorded one is parked."""
+        while self.executing - self.parked:
+            self.stirred.clear()
+            await self.stirred.wait()
 
     async def settle_down(
         self, tasks: Collection[asyncio.Task[Any]], quiet_rounds: int = QUIET_ROUNDS

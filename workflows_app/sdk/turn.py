@@ -14,6 +14,7 @@ from asgiref.sync import AsyncToSync
 from workflows_app.errors import (
     IncompatibleHistory,
     InvalidInput,
+    LimitExceeded,
     NotSerializable,
     StepError,
     StepMisuse,
@@ -48,6 +49,7 @@ from workflows_app.sdk.sagas import (
     is_to_be_undone,
     parted,
     rollback_after,
+    rollback_of,
     what_remains,
 )
 from workflows_app.sdk.steps import step_behind
@@ -102,29 +104,29 @@ Begin = Callable[[History, Extent], Replay]
 def _take_turn(
     workflow: Workflow, history: History, ports: Ports, begin: Begin, extent: Extent
 ) -> TurnOutcome:
-    forward, rollback = parted(history)
-    replay = begin(forward, _extent_of(extent, rollback))
-    if rollback is None or extent is Extent.RECORDED:
+    forward, begun = parted(history)
+    if extent is Extent.RECORDED:
+        return drive(workflow, begin(forward, extent), ports)
+    rest = partial(begin, forward, Extent.RECORDED)
+    if begun is None and not history.roll_back:
+        replay = begin(forward, extent)
         outcome = drive(workflow, replay, ports)
-        if extent is Extent.RECORDED:
-            return outcome
-        rest = partial(begin, forward, Extent.RECORDED)
         outcome, rollback = with_rollback(workflow, replay, ports, outcome, rest)
-        if rollback is None:
-            return outcome
+    else:
+        # A run that is rolled back does nothing new.
+        replay = rest()
+        if (misfit := ask_again(workflow, replay, ports)) is not None:
+            return misfit
+        outcome, rollback = Canceled(), begun or rollback_of(replay.saga)
+    if rollback is None:
+        return outcome
+    if begun is None:
         ports.recorder.record([rollback.record(replay.now())], [])
         if extent is Extent.ONE_BATCH:
             # Whoever stores the entry does so after this delivery: nothing may be undone before.
             return Suspended(wake_at=replay.now())
-    elif (misfit := ask_again(workflow, replay, ports)) is not None:
-        return misfit
     undoing = begin(History(failures=history.failures), extent)
     return undo_steps(workflow, undoing, ports, what_remains(rollback, replay.saga), rollback)
-
-
-def _extent_of(extent: Extent, rollback: Rollback | None) -> Extent:
-    """A run that is being rolled back does nothing new."""
-    return extent if rollback is None else Extent.RECORDED
 
 
 def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
@@ -143,6 +145,8 @@ def drive(workflow: Workflow, replay: Replay, ports: Ports) -> TurnOutcome:
     except _FINAL as error:
         return _failed(replay, ports, error)
     except Exception as error:  # noqa: BLE001 - the function may raise anything
+        if workflow.entrypoint is not None:
+            return _failed(replay, ports, error)
         return _function_failed(replay, ports, error, started_at)
 
 
@@ -231,7 +235,7 @@ async def _drive(workflow: Workflow, replay: Replay, ports: Ports) -> Any:
 
 def _interrupted(replay: Replay, ports: Ports, interrupt: Interrupt) -> TurnOutcome:
     match interrupt:
-        case Halt(cause=(IncompatibleHistory() | StepMisuse()) as error):
+        case Halt(cause=(IncompatibleHistory() | StepMisuse() | LimitExceeded()) as error):
             return _failed(replay, ports, error)
         case Halt():
             raise interrupt.cause

@@ -104,7 +104,7 @@ class AskingReplay(Replay):
     ) -> Ask | datetime:
         if not self._is_chosen(scope, key):
             return self.now()
-        self.has_own_delay = options.retry_delay is not None
+        self.has_own_delay = bool(options.retry_delay or options.policy)
         self._failures[key] = self._failed
         return super().prepare(scope, key, name, kind, options)
 

@@ -44,8 +44,8 @@ class Served:
         return (*project_middlewares(), *self.workflow.middlewares, *self.options.middlewares)
 
     def run_of(self, delivery: Delivery, run_id: str, payload: bytes) -> RunInfo:
-        workflow = self.workflow
-        retries = workflow.retries
+        workflow, policy = self.workflow, self.workflow.policy
+        retries = policy["retries"]
         return RunInfo(
             run_id=run_id,
             workflow=workflow.name,
@@ -55,8 +55,8 @@ class Served:
             headers=delivery.users_headers,
             labels=delivery.labels,
             retries=_DEFAULT_RETRIES if retries is None else retries,
-            retry_delay=workflow.retry_delay or "",
-            timeout=workflow.timeout,
+            retry_delay=policy["retry_delay"] or "",
+            timeout=policy["timeout"],
             created_at=delivery.created_at,
         )
 
@@ -70,8 +70,8 @@ class Served:
             content_type=delivery.headers.get("content-type") or "application/json",
             headers=run.headers,
             labels=run.labels,
-            retries=workflow.retries,
-            retry_delay=workflow.retry_delay,
+            retries=workflow.policy["retries"],
+            retry_delay=workflow.policy["retry_delay"],
             flow_control=workflow.flow_control,
             failure_url=options.failure_url or workflow.failure_url or own,
         )

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from workflows_app.conf import get_settings
-from workflows_app.engine import clock, delivery, leases, ports, run_moves
+from workflows_app.engine import clock, delivery, leases, pausing, ports, run_moves
 from workflows_app.errors import Refused, RunNotFound
 from workflows_app.models import Account, Run
 from workflows_app.models.runs import RunQuerySet
@@ -93,6 +93,20 @@ class WorkflowTest(Scripting):
         """
         self._check_open()
         run_moves.cancel(run.row)
+        self.work()
+
+    def pause(self, run: RunUnderTest) -> None:
+        """Pause a run, as someone does from outside; one of its steps may do so, too. Raises
+        RunEnded.
+        """
+        self._check_open()
+        pausing.pause(run.row)
+        self.work()
+
+    def resume(self, run: RunUnderTest) -> None:
+        """Have a paused run go on, and work on what is due then. Raises RunEnded."""
+        self._check_open()
+        pausing.resume(run.row)
         self.work()
 
     # -- work and time

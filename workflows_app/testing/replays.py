@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
-from workflows_app.engine.journal import load_history
+from workflows_app.engine.history import load_history
 from workflows_app.engine.ports import Turn
 from workflows_app.errors import IncompatibleHistory
 from workflows_app.protocol.codec import decode_json
@@ -18,7 +18,8 @@ from workflows_app.protocol.runs import (
     TurnOutcome,
 )
 from workflows_app.sdk.authoring import get_workflow
-from workflows_app.sdk.replay import WHAT_TO_DO, Extent
+from workflows_app.sdk.replay import Extent
+from workflows_app.sdk.unfit import WHAT_TO_DO
 from workflows_app.testing.verdicts import NotDeterministic
 from workflows_app.worker import local
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from workflows_app.engine.leases import Lease
 from workflows_app.models import Message
 from workflows_app.protocol.exchange import Answer, Outgoing, SendFailed, canonical_header
-from workflows_app.protocol.wire import decode_call
+from workflows_app.protocol.wire_requests import decode_call
 from workflows_app.sdk.payloads import decode_payload, encode_payload
 from workflows_app.testing.verdicts import Unanswered
 

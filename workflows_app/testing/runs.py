@@ -209,6 +209,8 @@ class RunUnderTest:
         )
 
     def _tell_state(self, run: Run) -> str:
+        if run.is_paused:
+            return "is paused"
         if run.is_live:
             waits = ", ".join(_tell_wait(wait) for wait in waits_of(run))
             return f"waits for {waits}" if waits else "is due"

@@ -10,7 +10,7 @@ from workflows_app.engine import clock
 from workflows_app.engine.withdrawing import Lost
 from workflows_app.models import Attempt, Invocation, Message, Run, Step, Waiter
 from workflows_app.protocol.codec import decode_json
-from workflows_app.protocol.wire import decode_call
+from workflows_app.protocol.wire_requests import decode_call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
