@@ -10,6 +10,7 @@ from workflows_app.rest.serve import serve_view
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v2/", include("workflows_app.rest.upstash.urls")),
+    path("client/v4/", include("workflows_app.rest.cloudflare.urls")),
     path("serve/<path:name>", serve_view),
     path("healthz", HealthView.as_view()),
     path("readyz", ReadyView.as_view()),

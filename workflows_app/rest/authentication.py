@@ -22,11 +22,21 @@ class TokenAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Account, Token]:
-        secret = _secret_of(request)
-        token = find_token(secret) if secret else None
-        if token is None:
-            raise NotAuthenticated(_what_is_wrong(secret))
-        return token.account, token
+        return authenticate_by(_secret_of(request))
+
+
+def authenticate_by(secret: str) -> tuple[Account, Token]:
+    """Whose secret this is. Raises NotAuthenticated; an empty one counts as missing."""
+    token = find_token(secret) if secret else None
+    if token is None:
+        raise NotAuthenticated(_what_is_wrong(secret))
+    return token.account, token
+
+
+def secret_in_header(request: Request) -> str:
+    """Empty for any scheme but Bearer."""
+    scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 class FullTokenToWrite(BasePermission):
@@ -60,10 +70,8 @@ def account_of(request: Request) -> Account:
 
 
 def _secret_of(request: Request) -> str:
-    header: str = request.META.get("HTTP_AUTHORIZATION", "")
-    if header:
-        scheme, _, secret = header.partition(" ")
-        return secret.strip() if scheme.lower() == "bearer" else ""
+    if request.META.get("HTTP_AUTHORIZATION"):
+        return secret_in_header(request)
     query = parse_qsl(request.META.get("QUERY_STRING", ""))
     return next((value for name, value in query if name == TOKEN_PARAMETER), "")
 

@@ -47,14 +47,19 @@ def render_error(error: Exception) -> Response:
     set_rollback()
     if isinstance(error, WorkflowsError) and error.code in STATUS_OF_CODE:
         return _refusal(error)
+    return _answer(*explain(error))
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Status and sentence for what is no error of ours, or none that callers are told."""
     if isinstance(error, APIException):
-        return _answer(error.status_code, str(error.detail))
+        return error.status_code, str(error.detail)
     if isinstance(error, SuspiciousOperation):
-        return _answer(HTTPStatus.BAD_REQUEST, "The request is malformed.")
+        return HTTPStatus.BAD_REQUEST, "The request is malformed."
     logger.error("a request failed", exc_info=error)
     if isinstance(error, OperationalError | InterfaceError):
-        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "the database is not available; try again")
-    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+        return HTTPStatus.SERVICE_UNAVAILABLE, "the database is not available; try again"
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"
 
 
 def _refusal(error: WorkflowsError) -> Response:

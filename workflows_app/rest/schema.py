@@ -5,7 +5,8 @@ Bodies are described by the types that the rendering functions return.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache, partial
 from http import HTTPStatus
@@ -26,12 +27,21 @@ from workflows_app.rest.authentication import TOKEN_PARAMETER
 Method = TypeVar("Method", bound=Callable[..., Any])
 Schema = dict[str, Any]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """How errors read in a dialect, with an example for each status."""
+
+    schema: Schema
+    examples: Mapping[HTTPStatus, Any]
+
+
 _ERROR: Schema = {
     "type": "object",
     "properties": {"error": {"type": "string", "description": "What is wrong and what to do."}},
     "required": ["error"],
 }
-_REFUSALS = {
+_SENTENCES = {
     HTTPStatus.BAD_REQUEST: "count is 'many' but must be a whole number, 0 or more",
     HTTPStatus.UNAUTHORIZED: 'a token is missing: send it as "Authorization: Bearer <token>"',
     HTTPStatus.FORBIDDEN: "This token may only read; use a full token to change anything.",
@@ -41,6 +51,9 @@ _REFUSALS = {
         "the body is larger than the 104857600 bytes that this server accepts"
     ),
 }
+SENTENCES = Refusals(
+    schema=_ERROR, examples={status: {"error": each} for status, each in _SENTENCES.items()}
+)
 
 
 class Description(Protocol):
@@ -64,6 +77,8 @@ def operation(  # noqa: PLR0913 - the parts of an operation
     summary: str,
     answer: Any,
     example: Any,
+    group: str = "",
+    refusals: Refusals = SENTENCES,
     status: HTTPStatus = HTTPStatus.OK,
     unwell: Any = None,
     refused: Sequence[HTTPStatus] = (),
@@ -73,15 +88,16 @@ def operation(  # noqa: PLR0913 - the parts of an operation
 ) -> Description:
     """Describe the method of a view.
 
-    `answer` is the type that it renders, `unwell` an example of it that comes with 503; `refused`
-    are statuses beyond those of `access`.
+    `answer` is the type that it renders, or its schema; `unwell` is an example of it that comes
+    with 503, and `refused` are statuses beyond those of `access`. Without a `group`, operations are
+    shown together by what their names begin with.
     """
-    responses = {status.value: _response(_schema_of(answer), status, example)}
+    responses = {status.value: _response(schema_of(answer), status, example)}
     if unwell is not None:
         away = HTTPStatus.SERVICE_UNAVAILABLE
-        responses[away.value] = _response(_schema_of(answer), away, unwell)
+        responses[away.value] = _response(schema_of(answer), away, unwell)
     for each in (*access.value, *refused):
-        responses[each.value] = _response(_ERROR, each, {"error": _REFUSALS[each]})
+        responses[each.value] = _response(refusals.schema, each, refusals.examples[each])
     examples = []
     if body_example is not None:
         examples.append(OpenApiExample("body", value=body_example, request_only=True))
@@ -89,7 +105,7 @@ def operation(  # noqa: PLR0913 - the parts of an operation
         operation_id=name,
         summary=summary,
         description=summary,
-        tags=[name.partition("_")[0]],
+        tags=[group or name.partition("_")[0]],
         parameters=list(parameters),
         request=None if body is None else {"application/json": body},
         responses=responses,
@@ -110,8 +126,9 @@ def _described(describe: Description, method: Method) -> Method:
     return describe(method)
 
 
-def _schema_of(answer: Any) -> Schema:
-    schema: Schema = resolve_type_hint(answer)  # type: ignore[no-untyped-call]
+def schema_of(answer: Any) -> Schema:
+    """Of a type, such as a TypedDict."""
+    schema: Schema = answer if isinstance(answer, dict) else resolve_type_hint(answer)  # type: ignore[no-untyped-call]
     return schema
 
 
@@ -120,12 +137,33 @@ def _response(schema: Schema, status: HTTPStatus, example: Any) -> OpenApiRespon
     return OpenApiResponse(schema, description=status.phrase, examples=[shown])
 
 
-def in_query(name: str, description: str, kind: type = str) -> OpenApiParameter:
-    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=description)
+def in_query(
+    name: str, description: str, kind: Any = str, *, required: bool = False
+) -> OpenApiParameter:
+    """`kind` is a type, or says the values that there are: `Literal["asc", "desc"]`."""
+    told = kind if isinstance(kind, type) else schema_of(kind)
+    return OpenApiParameter(
+        name, told, OpenApiParameter.QUERY, required=required, description=description
+    )
 
 
 def in_header(name: str, description: str, kind: type = str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description)
+
+
+class CloudflareTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "workflows_app.rest.cloudflare.authentication.CloudflareAuthentication"
+    name = ["bearer", "key", "serviceKey"]
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[Schema]:
+        return [
+            {"type": "http", "scheme": "bearer"},
+            {"type": "apiKey", "in": "header", "name": "X-Auth-Key"},
+            {"type": "apiKey", "in": "header", "name": "X-Auth-User-Service-Key"},
+        ]
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -153,7 +191,10 @@ class SchemaView(SpectacularAPIView):
     versioning_class = None
     custom_settings = {
         "TITLE": "Workflows",
-        "DESCRIPTION": "Durable workflows, in the REST dialect of Upstash Workflow.",
+        "DESCRIPTION": (
+            "Durable workflows, in the REST dialects of Upstash Workflow (below /v2) and of "
+            "Cloudflare Workflows (below /client/v4)."
+        ),
         "VERSION": "2",
         "SCHEMA_PATH_PREFIX": "",
         "POSTPROCESSING_HOOKS": [],
