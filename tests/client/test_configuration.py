@@ -122,7 +122,7 @@ def test_both_clients_have_the_same_verbs():
     clients[0].close()
 
     assert plain == awaited
-    assert [len(each) for each in plain] == [10, 16, 6]
+    assert [len(each) for each in plain] == [13, 16, 6]
 
 
 def test_a_trigger_has_the_options_of_the_verb():

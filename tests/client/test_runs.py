@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clock
-from workflows_app.client import FlowControlSpec, NotOnServer, RunFilter, RunState, Trigger
+from workflows_app.client import (
+    FlowControlSpec,
+    NotOnServer,
+    RequestRefused,
+    RunFilter,
+    RunState,
+    Trigger,
+)
 from workflows_app.errors import InvalidExpression, InvalidInput, InvalidRunId
 from workflows_app.models import Run
 
@@ -190,6 +197,51 @@ def test_an_empty_filter_value_is_not_taken_for_any(client: Any):
         client.logs(RunFilter(workflow_run_id="a,b"))
     with pytest.raises(InvalidInput, match="for cancelling"):
         client.logs(RunFilter(workflow_url_starting_with="https://shop.example.org"))
+
+
+# -- pausing
+
+
+def test_a_run_is_paused_and_resumed(client: Any):
+    client.trigger("sleeper", workflow_run_id="7 of 9?")
+
+    assert client.pause("7 of 9?") == "paused"
+    assert client.get_run("7 of 9?").paused_at is not None
+    assert client.resume("7 of 9?") == "queued"
+    assert client.get_run("7 of 9?").paused_at is None
+
+
+def test_a_run_that_is_not_there_or_has_ended_is_not_paused(client: Any):
+    client.trigger("sleeper", workflow_run_id="order-7")
+    client.cancel("order-7")
+
+    with pytest.raises(RequestRefused, match="has ended"):
+        client.pause("order-7")
+    with pytest.raises(NotOnServer, match="there is no run"):
+        client.resume("order-8")
+    with pytest.raises(InvalidInput, match="not a run id"):
+        client.pause("order/7")
+
+
+def test_a_run_is_restarted_whether_it_has_ended_or_not(client: Any, work: Work):
+    started = client.trigger("hello", "Ada", workflow_run_id="7 of 9?")
+    assert client.restart(started.workflow_run_id) == "queued"
+    work()
+    assert client.restart("7 of 9?", "greet", count=1, kind="work") == "queued"
+    work()
+
+    run = client.get_run("7 of 9?")
+    assert (run.state, run.result) == (RunState.SUCCEEDED, {"hello": "Ada"})
+    assert Run.objects.filter(run_id="7 of 9?").count() == 3
+
+
+def test_a_run_is_not_restarted_from_a_step_that_it_has_not_begun(client: Any):
+    client.trigger("sleeper", workflow_run_id="order-7")
+
+    with pytest.raises(RequestRefused, match='has begun 0 steps of the kind "sleep"'):
+        client.restart("order-7", "nap", kind="sleep")
+    with pytest.raises(NotOnServer, match="there is no run"):
+        client.restart("order-8")
 
 
 # -- cancelling

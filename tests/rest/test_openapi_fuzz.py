@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import schemathesis
-from django.core.signals import request_finished, request_started
-from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections
-from django.test import Client, override_settings
-from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
+from hypothesis import assume
 
 from tests.rest.conftest import Api
+from tests.rest.fuzzing import CHECKS, QUICKLY, is_route_of_its_own, load, one_connection
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-
-with override_settings(ALLOWED_HOSTS=["testserver"]):
-    served = Client().get("/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
-described = schemathesis.openapi.from_dict(json.loads(served.content))
-described.app = get_wsgi_application()
-described.config.update(base_url="http://testserver")
+described = load().exclude(path_regex="^/client/")
 
 
 @pytest.fixture
@@ -51,26 +30,16 @@ def _something_of_each(api: Api, hello: str, broken: str, work: Callable[[], int
 
 @pytest.fixture
 def _one_connection(_something_of_each: None) -> Iterator[None]:
-    """A request as from outside would close the connection, and end the test's transaction."""
-    signals = request_started, request_finished
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    with override_settings(ALLOWED_HOSTS=["*"]):
+    with one_connection():
         yield
-    for signal in signals:
-        signal.connect(close_old_connections)
 
 
 @described.parametrize()
 @pytest.mark.usefixtures("_one_connection")
-@settings(
-    max_examples=4,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@QUICKLY
 def test_every_answer_is_as_described(api: Api, case: schemathesis.Case[Any]) -> None:
+    assume(not is_route_of_its_own(case))
+
     response = case.call(headers={"Authorization": f"Bearer {api.token}"})
 
     case.validate_response(response, checks=CHECKS)

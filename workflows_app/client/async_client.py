@@ -50,8 +50,19 @@ class AsyncClient(AsyncClosing):
     async def trigger_many(self, triggers: Iterable[Trigger]) -> tuple[TriggeredRun, ...]:
         return await self._perform(triggering.trigger_many(self._api, triggers))
 
+    async def pause(self, run_id: str) -> str:
+        return await self._perform(runs.pause(self._api, run_id))
+
+    async def resume(self, run_id: str) -> str:
+        return await self._perform(runs.resume(self._api, run_id))
+
     async def cancel(self, run_ids: str | Iterable[str]) -> int:
         return await self._perform(runs.cancel(self._api, run_ids))
+
+    async def restart(
+        self, run_id: str, step: str | None = None, *, count: int = 1, kind: str = "work"
+    ) -> str:
+        return await self._perform(runs.restart(self._api, run_id, step, count, kind))
 
     async def cancel_where(self, where: RunFilter) -> int:
         return await self._perform(runs.cancel_where(self._api, where))

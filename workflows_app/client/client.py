@@ -64,6 +64,16 @@ class Client(Closing):
         """Start a run for each, all or none; in their order."""
         return self._perform(triggering.trigger_many(self._api, triggers))
 
+    def pause(self, run_id: str) -> str:
+        """Have nothing of the run start until it is resumed; a step in flight goes on to its end,
+        and until then it is "pausing", then "paused".
+        """
+        return self._perform(runs.pause(self._api, run_id))
+
+    def resume(self, run_id: str) -> str:
+        """Have a paused run go on; in which state it is then, such as "queued" or "waiting"."""
+        return self._perform(runs.resume(self._api, run_id))
+
     def cancel(self, run_ids: str | Iterable[str]) -> int:
         """Cancel one run or several; how many of them were live."""
         return self._perform(runs.cancel(self._api, run_ids))
@@ -75,6 +85,15 @@ class Client(Closing):
     def cancel_all(self) -> int:
         """Cancel all live runs of the account; how many there were."""
         return self._perform(runs.cancel_all(self._api))
+
+    def restart(
+        self, run_id: str, step: str | None = None, *, count: int = 1, kind: str = "work"
+    ) -> str:
+        """Have the run begin again under its id, whether it has ended or not: whole, or from this
+        step; its state then. Which of several steps, and of which kind, is as in
+        `RunHandle.restart`. Raises NotOnServer, and RequestRefused for another step.
+        """
+        return self._perform(runs.restart(self._api, run_id, step, count, kind))
 
     def logs(
         self,

@@ -126,6 +126,8 @@ class RunLog:
     """One of `RunState`, unless the server knows more."""
     created_at: datetime
     completed_at: datetime | None = None
+    paused_at: datetime | None = None
+    """Since when it is paused; None unless it is."""
     response: str | None = None
     """What the function returned, as it is stored."""
     groups: tuple[StepGroup, ...] = ()
@@ -163,6 +165,7 @@ class RunLog:
             state=answer.required("workflowState"),
             created_at=answer.required_milliseconds("workflowRunCreatedAt"),
             completed_at=answer.milliseconds("workflowRunCompletedAt"),
+            paused_at=answer.milliseconds("workflowRunPausedAt"),
             response=answer.content("workflowRunResponse"),
             groups=answer.each("steps", StepGroup.read),
             labels=answer.texts("labels") or ((label,) if label else ()),

@@ -1,8 +1,9 @@
-"""Watching runs and cancelling them."""
+"""Watching runs, cancelling, pausing and resuming them."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from urllib.parse import quote
 
 from workflows_app.client.api import Api
 from workflows_app.client.errors import NotOnServer
@@ -34,6 +35,33 @@ def get_run(api: Api, run_id: str) -> Flow[RunLog]:
     if not found.runs:
         raise NotOnServer(f'there is no run "{run_id}" in this account', status=404)
     return found.runs[0]
+
+
+def pause(api: Api, run_id: str) -> Flow[str]:
+    return (yield from _tell(api, run_id, "pause"))
+
+
+def resume(api: Api, run_id: str) -> Flow[str]:
+    return (yield from _tell(api, run_id, "resume"))
+
+
+def _tell(api: Api, run_id: str, verb: str) -> Flow[str]:
+    """Which state it is in then. To say it again changes nothing."""
+    target = _path(run_id, verb)
+    said = yield from api.ask(Request(method="POST", target=target, repeat=Repeat.ALWAYS))
+    return Fields(said).required("state")
+
+
+def restart(api: Api, run_id: str, step: str | None, count: int, kind: str) -> Flow[str]:
+    """Which state it is in then. To say it again restarts it again."""
+    named = [] if step is None else [("step", step), ("count", str(count)), ("kind", kind)]
+    target = query(_path(run_id, "restart"), named)
+    said = yield from api.ask(Request(method="POST", target=target))
+    return Fields(said).required("state")
+
+
+def _path(run_id: str, verb: str) -> str:
+    return f"{_RUNS}/{quote(check_run_id(run_id), safe='')}/{verb}"
 
 
 def cancel(api: Api, run_ids: str | Iterable[str]) -> Flow[int]:

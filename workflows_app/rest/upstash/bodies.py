@@ -6,6 +6,7 @@ Annotations are evaluated here, so that `NotRequired` is seen at runtime.
 
 from typing import Literal, NotRequired, TypedDict
 
+from workflows_app.engine.states import State
 from workflows_app.protocol.published import CallType
 from workflows_app.rest.upstash.vocabulary import CallbackState, Headers, RunState, StepState
 
@@ -181,6 +182,12 @@ class RunBody(LabelsBody):
     failureFunction: NotRequired[FailureFunctionBody]
     dlqId: NotRequired[str]
     flowControlKey: NotRequired[str]
+    workflowRunPausedAt: NotRequired[int]
+
+
+class RunStateBody(TypedDict):
+    workflowRunId: str
+    state: State
 
 
 class RunsBody(TypedDict):

@@ -178,7 +178,7 @@ def _add_payload(body: PayloadBody, payload: bytes, redactor: Redactor) -> None:
 
 
 def _add_flow_control(body: FlowControlBody, control: FlowControl | None) -> None:
-    if control is None:
+    if control is None or control.is_of_workflow:
         return
     body["flowControlKey"] = control.key
     if control.parallelism is not None:

@@ -28,7 +28,7 @@ _MOST_LISTED = 1000
 class FlowControlsView(ApiView):
     @operations.list_flow_controls
     def get(self, request: Request) -> Response:
-        found = FlowControl.objects.filter(account=account_of(request)).order_by("key")
+        found = flow_control.flow_controls_of(account_of(request)).order_by("key")
         search = read_parameters(request).text("search")
         if search is not None:
             found = found.filter(key__contains=search)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 from rest_framework.request import Request
@@ -124,16 +123,3 @@ def _encoded(body: Any) -> bytes:
         return (body if isinstance(body, str) else encode_json(body)).encode()
     except UnicodeEncodeError:
         raise InvalidInput("its body holds half a surrogate pair, which no text has") from None
-
-
-def caller_ip(request: Request) -> str:
-    """As the outermost proxy that is trusted sees it; before that, a caller may write anything."""
-    seen: str = request.META.get("REMOTE_ADDR") or ""
-    proxies = get_settings().TRUSTED_PROXIES
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if proxies > 0 else []
-    if not forwarded:
-        return seen
-    try:
-        return str(ip_address(forwarded[-proxies:][0].strip()))
-    except ValueError:
-        return seen

@@ -22,6 +22,7 @@ from workflows_app.rest.upstash.bodies import (
     RawStepBody,
     RunEventsBody,
     RunsBody,
+    RunStateBody,
     SuccessorsBody,
     TriggeredBody,
     WaiterBody,
@@ -93,6 +94,15 @@ _FILTERS: Schema = {
     "type": "object",
     "additionalProperties": True,
     "description": "The filters of the query can be sent here as well.",
+}
+_TARGET: Schema = {
+    "type": "object",
+    "properties": {
+        "step": {"type": "string"},
+        "count": {"type": "integer", "minimum": 1},
+        "kind": {"enum": ["work", "sleep", "wait"]},
+    },
+    "description": "The parameters of the query can be sent here as well.",
 }
 _BATCH: Schema = {
     "type": "array",
@@ -224,6 +234,36 @@ cancel_run = operation(
     answer=CancelledBody,
     example={"cancelled": 1},
     refused=(_BAD, _UNKNOWN),
+)
+pause_run = operation(
+    Access.FULL_TOKEN,
+    name="runs_pause",
+    summary="Have nothing of a run start until it is resumed; a step in flight goes on to its end",
+    answer=RunStateBody,
+    example={"workflowRunId": "order-7", "state": "paused"},
+    refused=(_BAD, _UNKNOWN),
+)
+resume_run = operation(
+    Access.FULL_TOKEN,
+    name="runs_resume",
+    summary="Have a paused run go on, with as much time left of what it waits for as it had",
+    answer=RunStateBody,
+    example={"workflowRunId": "order-7", "state": "queued"},
+    refused=(_BAD, _UNKNOWN),
+)
+restart_run = operation(
+    Access.FULL_TOKEN,
+    name="runs_restart",
+    summary="Have a run begin again under its id, ended or not: whole, or from one of its steps",
+    answer=RunStateBody,
+    example={"workflowRunId": "order-7", "state": "queued"},
+    refused=(_BAD, _UNKNOWN, _TOO_LARGE),
+    parameters=[
+        in_query("step", "The name of the step; what began before it keeps its result."),
+        in_query("count", "Which of the steps of that name and kind, from 1.", int),
+        in_query("kind", "Of the step: work, sleep or wait; work unless given."),
+    ],
+    body=_TARGET,
 )
 cancel_runs = operation(
     Access.FULL_TOKEN,

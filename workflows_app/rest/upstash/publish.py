@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from workflows_app.rest.authentication import FullToken, account_of
+from workflows_app.rest.callers import caller_ip
 from workflows_app.rest.destinations import first_segment
 from workflows_app.rest.schema import undescribed
 from workflows_app.rest.upstash import operations
 from workflows_app.rest.upstash.batches import publish_all
-from workflows_app.rest.upstash.items import caller_ip, read_item, read_items
+from workflows_app.rest.upstash.items import read_item, read_items
 from workflows_app.rest.upstash.publishing import publish
 from workflows_app.rest.views import ApiView
 

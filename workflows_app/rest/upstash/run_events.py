@@ -150,12 +150,21 @@ class Source:
         return earlier | (same & Q(pk__lt=cursor.pk) if self.rank == cursor.rank else same)
 
 
+_PAUSED = Q(
+    kind=Step.Kind.SLEEP,
+    run__status=Run.Status.RUNNING,
+    run__paused_at__isnull=False,
+    ended_at__gt=F("run__paused_at"),
+)
+"""A sleep that does not end before its run is resumed."""
+
+
 def _results(runs: QuerySet[Run], now: datetime) -> QuerySet[Step]:
     """Those whose time has come while their run was alive."""
     in_time = Q(run__ended_at=None) | Q(ended_at__lte=F("run__ended_at"))
     finished = Q(error=None) | Q(key=UNDO)
     results = Step.objects.exclude(kind__in=_ANNOUNCED).filter(finished, ended_at__lte=now)
-    return results.filter(in_time, run__in=runs)
+    return results.exclude(_PAUSED).filter(in_time, run__in=runs)
 
 
 def _begun(runs: QuerySet[Run], now: datetime) -> QuerySet[Step]:

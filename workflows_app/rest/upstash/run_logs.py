@@ -45,6 +45,8 @@ def _render(run: Run, now: datetime) -> RunBody:
     add_labels(body, run)
     if run.ended_at is not None:
         body["workflowRunCompletedAt"] = unix_milliseconds(run.ended_at)
+    if run.is_paused and run.paused_at is not None:
+        body["workflowRunPausedAt"] = unix_milliseconds(run.paused_at)
     if run.result is not None:
         body["workflowRunResponse"] = run.result
     if run.caller_ip:

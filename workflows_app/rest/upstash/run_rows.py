@@ -12,7 +12,7 @@ from workflows_app.engine.remote.delivering import SDK_VERSION
 from workflows_app.models import Attempt, DeadLetter, Invocation, Message, Run, Step, Waiter
 from workflows_app.protocol.redaction import Redactor, redactor_of
 from workflows_app.protocol.runs import CallRequest
-from workflows_app.protocol.wire import decode_call
+from workflows_app.protocol.wire_requests import decode_call
 from workflows_app.rest.upstash.vocabulary import Headers, header_map
 
 FUNCTION_KEY = ""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from workflows_app.engine import run_moves
+from workflows_app.engine import pausing, run_moves
 from workflows_app.engine.remote.journal import all_elements
-from workflows_app.errors import Refused, RunNotFound
+from workflows_app.engine.restarting import StepTarget, TargetKind, restart, step_target
+from workflows_app.engine.states import State
+from workflows_app.errors import InvalidInput, Refused, RunNotFound
 from workflows_app.models import Account, Run
 from workflows_app.protocol.ids import check_run_id, start_message_id
 from workflows_app.protocol.published import raw_steps
@@ -15,7 +20,7 @@ from workflows_app.protocol.texts import storable
 from workflows_app.rest.authentication import account_of
 from workflows_app.rest.parameters import Parameters
 from workflows_app.rest.upstash import operations, run_filters
-from workflows_app.rest.upstash.bodies import CancelledBody
+from workflows_app.rest.upstash.bodies import CancelledBody, RunStateBody
 from workflows_app.rest.upstash.run_filters import RunFilter
 from workflows_app.rest.views import ApiView, read_body, read_bulk_parameters, read_parameters
 
@@ -49,12 +54,53 @@ def _finish(account: Account, run_id: str, response: bytes) -> None:
     """What an endpoint says when its function has returned. To say it again changes nothing, nor
     does it for a run that is gone: the SDKs take anything but 2xx for a reason to try again.
     """
-    run = Run.objects.of(account).live().filter(live_id=run_id).first()
+    run = Run.objects.live_named(account, run_id).first()
     if run is None:
         return
     if not run.is_remote:
         raise Refused(f'run "{run_id}" is worked on by this server, which ends it itself')
     run_moves.finish(run, storable(response.decode(errors="replace")) if response else None)
+
+
+class PauseView(ApiView):
+    @operations.pause_run
+    def post(self, request: Request, run_id: str) -> Response:
+        return Response(_tell(request, run_id, pausing.pause))
+
+
+class ResumeView(ApiView):
+    @operations.resume_run
+    def post(self, request: Request, run_id: str) -> Response:
+        return Response(_tell(request, run_id, pausing.resume))
+
+
+class RestartView(ApiView):
+    @operations.restart_run
+    def post(self, request: Request, run_id: str) -> Response:
+        target = read_target(read_bulk_parameters(request))
+        return Response(_tell(request, run_id, partial(_restart, target=target)))
+
+
+def _restart(run: Run, target: StepTarget | None) -> State:
+    """What it was then, though a worker may have taken it already."""
+    restart(run, target)
+    return State.QUEUED
+
+
+def read_target(given: Parameters) -> StepTarget | None:
+    """Raises InvalidInput."""
+    given.require_known(("step", "count", "kind"))
+    name, count, kind = given.text("step"), given.number("count"), given.text("kind")
+    if name is not None:
+        return step_target(name, 1 if count is None else count, kind or TargetKind.WORK)
+    if count is not None or kind is not None:
+        raise InvalidInput("count and kind tell which of several steps is meant: name it as step")
+    return None
+
+
+def _tell(request: Request, run_id: str, verb: Callable[[Run], State]) -> RunStateBody:
+    run = run_moves.find_run(account_of(request), check_run_id(run_id))
+    return {"workflowRunId": run.run_id, "state": verb(run)}
 
 
 class RunsView(ApiView):

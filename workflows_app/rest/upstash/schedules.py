@@ -13,8 +13,9 @@ from workflows_app.protocol.durations import unix_milliseconds
 from workflows_app.protocol.headers import MessageOptions
 from workflows_app.protocol.redaction import redactor_of
 from workflows_app.rest.authentication import account_of
+from workflows_app.rest.callers import caller_ip
 from workflows_app.rest.upstash import message_operations as operations
-from workflows_app.rest.upstash.items import caller_ip, read_item
+from workflows_app.rest.upstash.items import read_item
 from workflows_app.rest.upstash.message_bodies import ScheduleBody, SlotState
 from workflows_app.rest.upstash.message_rows import (
     add_callback_headers,
@@ -38,7 +39,7 @@ _STATES: dict[str, SlotState] = {
 class SchedulesView(ApiView):
     @operations.list_schedules
     def get(self, request: Request) -> Response:
-        found = Schedule.objects.filter(account=account_of(request)).order_by("-id")
+        found = schedules.schedules_of(account_of(request)).order_by("-id")
         return Response(list(map(render_schedule, found)))
 
 

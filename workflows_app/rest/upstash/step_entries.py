@@ -4,7 +4,6 @@ reference 6.2).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,14 +15,13 @@ from workflows_app.protocol.durations import parse_duration, parse_moment, unix_
 from workflows_app.protocol.faults import is_cancellation
 from workflows_app.protocol.redaction import SENSITIVE, without_credentials
 from workflows_app.protocol.runs import CallRequest
+from workflows_app.rest.step_keys import name_and_branch
 from workflows_app.rest.upstash.bodies import StepDetailsBody
 from workflows_app.rest.upstash.failings import render_attempts, render_failing
 from workflows_app.rest.upstash.invocations import ended_out, invocation_details
 from workflows_app.rest.upstash.run_rows import FUNCTION_KEY, RunRows
 from workflows_app.rest.upstash.vocabulary import StepState, header_map, readable
 from workflows_app.rest.upstash.waits import STEP_TYPES, waited_details, waiting_details
-
-_OCCURRENCE = re.compile(r"(.+)#[0-9]+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ def _state(run: Run, step: Step, now: datetime) -> StepState:
         return "STEP_CANCELED"
     if step.has_failed:
         return "STEP_FAILED"
-    if step.ended_at <= (run.ended_at or now):
+    if step.has_ended(run, now):
         return "STEP_SUCCESS"
     return "STEP_PROGRESS" if run.is_live else "STEP_CANCELED"
 
@@ -227,7 +225,7 @@ def _ended_invocation(invocation: Invocation) -> StepDetailsBody:
 
 
 def _retrying(rows: RunRows, key: str, failed: list[Attempt]) -> Entry:
-    name, branch = _split(rows, key)
+    name, branch = name_and_branch(key, {step.key for step in rows.steps})
     state: StepState = "STEP_RETRY" if rows.run.is_live else "STEP_CANCELED"
     details: StepDetailsBody = {"stepName": name, **_retries(rows)}
     if not rows.run.is_live:
@@ -305,15 +303,3 @@ def _attempts(failed: list[Attempt]) -> StepDetailsBody:
     if retry_at is not None:
         details["nextDeliveryTime"] = unix_milliseconds(retry_at)
     return details
-
-
-def _split(rows: RunRows, key: str) -> tuple[str, str]:
-    """Name and branch of a step that is known by its key alone (`sdk.replay`).
-
-    A second occurrence comes only after a first; any other "#2" is part of the name.
-    """
-    occurrence = _OCCURRENCE.fullmatch(key)
-    if occurrence and occurrence[1] in {step.key for step in rows.steps}:
-        key = occurrence[1]
-    name, mark, branch = key.rpartition("@")
-    return (name, branch) if mark and re.fullmatch("[0-9.]+", branch) else (key, "")

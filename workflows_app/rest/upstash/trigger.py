@@ -17,9 +17,10 @@ from workflows_app.protocol.durations import unix_milliseconds
 from workflows_app.protocol.headers import parse_headers
 from workflows_app.protocol.runs import RunRequest
 from workflows_app.rest.authentication import account_of
+from workflows_app.rest.callers import caller_ip
 from workflows_app.rest.upstash import operations
 from workflows_app.rest.upstash.bodies import TriggeredBody
-from workflows_app.rest.upstash.items import Item, about_item, caller_ip, read_item, read_items
+from workflows_app.rest.upstash.items import Item, about_item, read_item, read_items
 from workflows_app.rest.upstash.run_requests import triggered_request
 from workflows_app.rest.views import ApiView
 
