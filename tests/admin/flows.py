@@ -114,6 +114,13 @@ def undone(context: Context) -> None:
     context.run("confirm", decline, "no such guest")
 
 
+@workflow("admin-undoable")
+def undoable(context: Context) -> None:
+    """Can be undone while it waits."""
+    context.options(rollback=lambda undo: None).run("charge", same, 7)
+    context.sleep("think", "1d")
+
+
 @workflow("admin-wait")
 def wait(context: Context) -> Any:
     return context.wait_for_event("payment", "paid", timeout="1h").event_data

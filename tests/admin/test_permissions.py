@@ -12,6 +12,7 @@ from tests.admin.pages import messages, read
 from tests.conftest import Clock
 from workflows_app import FlowControlSpec
 from workflows_app.engine import accounts
+from workflows_app.engine.definitions import find_definition, version_in_force
 from workflows_app.models import (
     Account,
     DeadLetter,
@@ -29,7 +30,7 @@ from workflows_app.models import (
 )
 
 VERBS = {
-    "run": ["cancel", "wake", "resume", "restart"],
+    "run": ["cancel", "roll-back", "wake", "resume", "restart"],
     "deadletter": ["resume", "restart", "retry-callback"],
     "account": ["rotate-keys"],
     "token": ["revoke"],
@@ -39,6 +40,8 @@ VERBS = {
     "queue": ["pause", "resume"],
     "urlgroup": [],
     "schedule": ["pause", "resume"],
+    "definition": [],
+    "version": [],
     "waiter": [],
     "event": [],
     "invocation": [],
@@ -62,6 +65,7 @@ def rows_of(failed_run: Run, dead_letter: DeadLetter, clock: Clock) -> dict[str,
         "message": message.pk,
         "flowcontrol": message.flow_control_id,
         **_plain_rows(account, clock),
+        **_rows_of_versions(account),
         **_waiting_rows(failed_run, clock),
     }
 
@@ -85,6 +89,11 @@ def _plain_rows(account: Account, clock: Clock) -> dict[str, int]:
         "urlgroup": UrlGroup.objects.create(**named).pk,
         "schedule": schedule.pk,
     }
+
+
+def _rows_of_versions(account: Account) -> dict[str, int]:
+    definition = find_definition(account, flows.order.name)
+    return {"definition": definition.pk, "version": version_in_force(definition).pk}
 
 
 def _waiting_rows(run: Run, clock: Clock) -> dict[str, int]:

@@ -87,7 +87,10 @@ def test_a_run_whose_worker_died_waits_to_be_taken_over(
     ("query", "found"),
     [
         ("status=failed", ["card-5"]),
-        ("status=running", ["nap-1"]),
+        ("status=live", ["nap-1"]),
+        ("status=waiting", ["nap-1"]),
+        ("status=paused", []),
+        ("status=nonsense", ["nap-1", "card-5"]),
         ("status=canceled", []),
         ("workflow=admin-nap", ["nap-1"]),
         ("workflow=-", []),
@@ -208,13 +211,19 @@ def test_cancelling_counts_what_was_done_and_what_was_refused(
     assert not Message.objects.exists()
 
 
-@pytest.mark.parametrize(("verb", "done"), [("resume", "resumed"), ("restart", "restarted")])
-def test_failed_runs_are_resumed_or_restarted(
-    admin_client: Client, failed_run: Run, sleeping_run: Run, verb: str, done: str
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("resume", "1 resumed, 1 refused: not in the dead letter queue"),
+        ("restart", "2 restarted"),
+    ],
+)
+def test_failed_runs_are_resumed_and_any_are_restarted(
+    admin_client: Client, failed_run: Run, sleeping_run: Run, verb: str, told: str
 ):
     page = act(admin_client, verb, failed_run, sleeping_run, confirmed="yes")
 
-    assert messages(page) == [f"1 {done}, 1 refused: not in the dead letter queue"]
+    assert messages(page) == [told]
     assert failed_run.successors.get().status == "running"
 
 
@@ -225,6 +234,19 @@ def test_sleeping_runs_are_woken(admin_client: Client, sleeping_run: Run):
     drain_here()
     sleeping_run.refresh_from_db()
     assert (sleeping_run.status, sleeping_run.result) == ("succeeded", '"rested"')
+
+
+def test_runs_are_paused_and_with_failed_ones_resumed(
+    admin_client: Client, failed_run: Run, sleeping_run: Run
+):
+    page = act(admin_client, "pause", failed_run, sleeping_run, confirmed="yes")
+
+    assert messages(page) == ["1 paused, 1 refused: already ended"]
+    assert [row.split()[:3] for row in rows(admin_client.get(f"{URL}?status=paused"))] == [
+        ["paused", "admin-nap", "nap-1"]
+    ]
+    page = act(admin_client, "resume", failed_run, sleeping_run, confirmed="yes")
+    assert messages(page) == ["2 resumed"]
 
 
 def test_an_action_on_all_of_a_filter_touches_nothing_else(

@@ -54,6 +54,7 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
     assert page_of(admin_client, run_called("order-1")) == "\n".join(
         [
             "admin-order",
+            "Restart…",
             "History",
             "succeeded order-1 shop",
             "took 0 s",
@@ -65,6 +66,8 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
             "12:00:00 3 h ago",
             "Account",
             "default",
+            "Version",
+            "order of 2030-01-02 12:00",
             "Retries",
             "2, delayed by 1000 ms",
             "Step timeout",
@@ -85,10 +88,12 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
             "Key\ncreate",
             "Input\n[\n7\n]",
             "Result\n7",
+            "Restart from here…",
             "confirm run +0 s 0 s 1 7",
             "Key\nconfirm",
             "Input\n[\n7\n]",
             "Result\n7",
+            "Restart from here…",
         ]
     )
 
@@ -106,6 +111,7 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
             "Started\n12:00:00 1 min ago",
             "Ended\n12:01:00 just now",
             "Account\ndefault",
+            "Version\ncharge of 2030-01-02 12:00",
             "Retries\n1, delayed by 60000 ms",
             f"Dead letter\n{dead_letter.public_id}",
             "Error at step charge-card",
@@ -118,6 +124,7 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
             "Key\nload-cart",
             'Input\n[\n[\n"teapot"\n]\n]',
             'Result\n[\n"teapot"\n]',
+            "Restart from here…",
             "charge-card run +1 min 0 s 2 ConnectionError",
             "Key\ncharge-card",
             'Input\n[\n"<b>no funds</b>"\n]',
@@ -128,6 +135,7 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
             "Attempt 2 failed at 12:01:00, after 0 s",
             "ConnectionError <b>no funds</b>",
             "Traceback\nConnectionError: <b>no funds</b>",
+            "Restart from here…",
         ]
     )
 
@@ -140,7 +148,7 @@ def test_a_sleeping_run_says_when_it_wakes_and_what_is_owed(
     page = page_of(admin_client, sleeping_run)
 
     assert "asleep nap-1\nin night wakes in 7 h started 1 h ago" in page
-    assert "Cancel…\nWake now…\nHistory" in page
+    assert "Cancel…\nCancel and roll back…\nWake now…\nPause…\nRestart…\nHistory" in page
     assert "night sleep +0 s 1 h 1 ends in 7 h, at 20:00:00" in page
     assert ("Owed work\nWork Step Due Lease Claims\ngo on with the function in 7 h free 1") in page
 
@@ -462,7 +470,7 @@ def test_the_number_of_queries_does_not_grow_with_the_steps(
     flows.many.run(5, workflow_run_id="short")
     flows.many.run(150, workflow_run_id="long")
     admin_client.get(url(run_called("short")))
-    with django_assert_max_num_queries(25) as few:
+    with django_assert_max_num_queries(26) as few:
         admin_client.get(url(run_called("short")))
 
     with django_assert_num_queries(len(few)):

@@ -9,8 +9,14 @@ from django.test import Client
 from tests.admin import flows
 from tests.admin.conftest import run_called
 from tests.admin.pages import NO_SUCH_RUN, messages, read
+from tests.conftest import Clock
+from tests.shells import registry
+from workflows_app import Context, Workflow, workflow
+from workflows_app.engine import leases
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import DeadLetter, Message, Run, Step
+
+__all__ = ["registry"]
 
 
 def url(run: Run, verb: str) -> str:
@@ -29,7 +35,7 @@ def history() -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("verb", ["cancel", "wake"])
+@pytest.mark.parametrize("verb", ["cancel", "wake", "pause"])
 def test_looking_at_the_question_changes_nothing(
     admin_client: Client, sleeping_run: Run, verb: str
 ):
@@ -63,6 +69,38 @@ def test_waking_lets_the_run_go_on_now(admin_client: Client, sleeping_run: Run):
     assert history() == [("admin", "nap-1", "Run nap-1 was woken and goes on now.")]
 
 
+def test_pausing_keeps_the_run_from_going_on_until_it_is_resumed(
+    admin_client: Client, sleeping_run: Run, clock: Clock
+):
+    page = admin_client.post(url(sleeping_run, "pause"), follow=True)
+
+    assert messages(page) == ["Run nap-1 is paused."]
+    clock.advance("1d")
+    assert drain_here() == 0
+    text = read(page := admin_client.get(url(sleeping_run, "change")))
+    assert "paused nap-1\nsince 2030-01-02 12:00:00, 1 d ago" in text
+    assert "Cancel…\nCancel and roll back…\nResume…\nRestart…\nHistory" in text
+    assert "ends 8 h after the run is resumed" in text
+    assert "go on with the function 8 h after its run is resumed free" in text
+
+    page = admin_client.post(url(sleeping_run, "resume"), follow=True)
+    assert messages(page) == ["Run nap-1 was resumed and goes on."]
+    clock.advance("8h")
+    drain_here()
+    sleeping_run.refresh_from_db()
+    assert sleeping_run.result == '"rested"'
+
+
+def test_a_run_whose_step_is_in_flight_is_said_to_be_pausing(admin_client: Client, db: None):
+    flows.nap.trigger(workflow_run_id="nap-1")
+    leases.claim(1)
+    run = Run.objects.get()
+    page = admin_client.post(url(run, "pause"), follow=True)
+
+    assert messages(page) == ["Run nap-1 is paused, once its step in flight has ended."]
+    assert "pausing nap-1\nas soon as what is in flight has ended" in read(page)
+
+
 def test_resuming_leads_to_the_successor_which_keeps_finished_steps(
     admin_client: Client, failed_run: Run
 ):
@@ -76,16 +114,95 @@ def test_resuming_leads_to_the_successor_which_keeps_finished_steps(
     assert history() == [("admin", "card-5", sentence), ("admin", new.run_id, sentence)]
 
 
-def test_restarting_leads_to_a_successor_that_runs_all_steps_again(
+def test_restarting_leads_to_the_run_that_begins_again_under_its_id(
     admin_client: Client, failed_run: Run
 ):
     page = admin_client.post(url(failed_run, "restart"), follow=True)
 
     new = failed_run.successors.get()
-    sentence = f"Run card-5 was restarted: it begins again as {new.run_id}."
+    sentence = "Run card-5 was restarted: it begins again."
     assert told(page) == ([sentence], f"/admin/workflows_app/run/{new.pk}/change/")
+    assert new.run_id == "card-5"
     assert not Step.objects.filter(run=new).exists()
-    assert history() == [("admin", "card-5", sentence), ("admin", new.run_id, sentence)]
+    assert not DeadLetter.objects.exists()
+    assert history() == [("admin", "card-5", sentence)] * 2
+    assert "Restarted from\ncard-5" in read(page)
+    assert "Restarted as\ncard-5" in read(admin_client.get(url(failed_run, "change")))
+
+
+def test_what_is_restarted_though_it_has_succeeded_with_nothing_is_said_to_be(
+    admin_client: Client, registry: dict[str, Workflow], clock: Clock
+):
+    @workflow("sweep")
+    def sweep(context: Context) -> None:
+        pass
+
+    sweep.trigger(workflow_run_id="sweep-1")
+    drain_here()
+    swept = run_called("sweep-1")
+    clock.advance("1s")
+
+    page = admin_client.post(url(swept, "restart"), follow=True)
+
+    assert "Restarted from\nsweep-1" in read(page)
+    assert "Restarted as\nsweep-1" in read(admin_client.get(url(swept, "change")))
+
+
+def test_a_live_run_ends_as_it_is_restarted(admin_client: Client, sleeping_run: Run):
+    admin_client.post(url(sleeping_run, "restart"))
+
+    sleeping_run.refresh_from_db()
+    assert sleeping_run.status == "canceled"
+    assert sleeping_run.successors.get().is_live
+
+
+def test_a_run_is_restarted_from_one_of_its_steps(admin_client: Client, failed_run: Run):
+    step = Step.objects.get(run=failed_run, key="charge-card")
+    target = f"{url(failed_run, 'restart')}{step.pk}/"
+
+    asked = read(admin_client.get(target))
+    page = admin_client.post(target, follow=True)
+
+    assert "Restart from charge-card?" in asked
+    assert "Steps that began before this one keep their results." in asked
+    assert messages(page) == ["Run card-5 was restarted: it begins again."]
+    new = failed_run.successors.get()
+    assert [kept.key for kept in Step.objects.filter(run=new)] == ["load-cart"]
+
+
+def test_a_step_of_another_run_is_not_found(
+    admin_client: Client, failed_run: Run, sleeping_run: Run
+):
+    step = Step.objects.filter(run=failed_run).first()
+    assert step is not None
+
+    answer = admin_client.get(f"{url(sleeping_run, 'restart')}{step.pk}/")
+
+    assert answer.status_code == 404
+
+
+def test_rolling_back_undoes_what_was_done(admin_client: Client, db: None):
+    flows.undoable.trigger(workflow_run_id="undoable")
+    drain_here()
+    run = run_called("undoable")
+
+    page = admin_client.post(url(run, "roll-back"), follow=True)
+    drain_here()
+
+    assert messages(page) == ["Run undoable ends as cancelled once its steps have been undone."]
+    run.refresh_from_db()
+    assert run.status == "canceled"
+    shown = read(admin_client.get(url(run, "change")))
+    assert "Rolled back\nall that was done" in shown
+    assert "undo charge" in shown
+
+
+def test_a_run_that_has_not_begun_is_cancelled_at_once(admin_client: Client, db: None):
+    flows.undoable.trigger(workflow_run_id="undoable")
+
+    page = admin_client.post(url(run_called("undoable"), "roll-back"), follow=True)
+
+    assert messages(page) == ["Run undoable was cancelled: there was nothing to undo."]
 
 
 def test_a_run_whose_steps_have_been_undone_is_not_resumed(admin_client: Client, db: None):

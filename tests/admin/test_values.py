@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Clock
 from workflows_app.admin.displays import ago, clock_time, span
+from workflows_app.admin.run_verbs import CANCEL
 from workflows_app.admin.values import (
     MASK,
     MOST_SHOWN,
@@ -17,7 +18,7 @@ from workflows_app.admin.values import (
     show_bytes,
     show_error,
 )
-from workflows_app.admin.verbs import CANCEL, tally
+from workflows_app.admin.verbs import tally
 from workflows_app.errors import RunEnded, StepError
 from workflows_app.protocol.faults import describe_error
 

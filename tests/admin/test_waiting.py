@@ -12,6 +12,7 @@ from tests.rest.conftest import Endpoint
 from tests.rest.remote_runs import URL, RemoteRun
 from workflows_app.engine import events
 from workflows_app.engine.drain import drain_here
+from workflows_app.engine.pausing import pause
 from workflows_app.models import Event, Invocation, Run, Waiter
 from workflows_app.protocol.redaction import redacted
 from workflows_app.protocol.runs import RunRequest
@@ -85,3 +86,17 @@ def test_a_run_worked_on_here_says_what_it_waits_for(admin_client: Client, clock
     assert "for event paid" in page
     assert "payment" in page
     assert "waits for event paid, until 13:00:00, in 1 h" in page
+
+
+def test_a_paused_run_has_as_long_left_to_wait_as_when_it_was_paused(
+    admin_client: Client, clock: Clock
+):
+    flows.wait.trigger(workflow_run_id="order")
+    drain_here()
+    run = Run.objects.get()
+    clock.advance("20m")
+    pause(run)
+    clock.advance("1d")
+
+    page = read(admin_client.get(f"{BASE}/run/{run.pk}/change/"))
+    assert "waits for event paid, until 40 min after the run is resumed" in page

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from workflows_app.admin.displays import Tone
+from workflows_app.admin.displays import Tone, ago, clock_time
 from workflows_app.admin.doing import Activity
 from workflows_app.admin.remote_activity import (
     RemoteActivities,
@@ -20,6 +20,7 @@ from workflows_app.admin.remote_activity import (
 )
 from workflows_app.admin.values import show_error
 from workflows_app.engine import clock
+from workflows_app.engine.states import State, states_of
 from workflows_app.models import Attempt, Invocation, Message, Run, Step
 
 
@@ -31,7 +32,23 @@ def activities_of(runs: Iterable[Run]) -> dict[int, Activity]:
     """By the runs' primary keys; in a fixed number of queries."""
     listed = list(runs)
     known = _Known([run for run in listed if run.is_live], clock.now())
-    return {run.pk: known.activity(run) if run.is_live else _ended(run) for run in listed}
+    paused = states_of(run for run in listed if run.is_paused)
+    return {
+        run.pk: _paused(run, paused[run.pk])
+        if run.pk in paused
+        else known.activity(run)
+        if run.is_live
+        else _ended(run)
+        for run in listed
+    }
+
+
+def _paused(run: Run, state: State) -> Activity:
+    if state is State.PAUSING:
+        sentence = "as soon as what is in flight has ended"
+        return Activity(state=state, tone=Tone.BUSY, sentence=sentence)
+    since = f"since {clock_time(run.paused_at)}, {ago(run.paused_at)}" if run.paused_at else ""
+    return Activity(state=state, tone=Tone.QUIET, sentence=since)
 
 
 def _ended(run: Run) -> Activity:

@@ -10,7 +10,14 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from workflows_app.admin.displays import NOTHING, Tone, badge, changelist_link, when
+from workflows_app.admin.displays import (
+    NOTHING,
+    Tone,
+    badge,
+    changelist_link,
+    row_link,
+    when,
+)
 from workflows_app.admin.row_page import (
     RowAdmin,
     RowPage,
@@ -111,16 +118,20 @@ class UrlGroupAdmin(RowAdmin):
 @admin.register(Schedule)
 class ScheduleAdmin(RowAdmin):
     verbs = (PAUSE_SCHEDULE, RESUME_SCHEDULE)
-    list_display = ("state", "public_id", "cron", "destination", "last_slot", "next_slot")
+    list_display = ("state", "public_id", "cron", "goes_to", "last_slot", "next_slot")
     list_display_links = ("public_id",)
     list_filter = ("paused", "account")
-    list_select_related = ("account",)
-    search_fields = ("public_id", "destination")
+    list_select_related = ("account", "definition")
+    search_fields = ("public_id", "destination", "definition__name")
     ordering = ("-id",)
 
     @admin.display(description="state")
     def state(self, schedule: Schedule) -> SafeString:
         return _paused(schedule)
+
+    @admin.display(description="destination, or workflow")
+    def goes_to(self, schedule: Schedule) -> str:
+        return schedule.destination if schedule.definition is None else schedule.definition.name
 
     @admin.display(description="last")
     def last_slot(self, schedule: Schedule) -> SafeString | str:
@@ -140,14 +151,15 @@ class ScheduleAdmin(RowAdmin):
                 [
                     ("Cron", row.cron),
                     ("Destination", row.destination),
+                    ("Starts", row.definition and row_link(row.definition, row.definition.name)),
                     ("Queue", row.queue),
                     ("Last", when(row.last_slot_at)),
                     ("Next", when(next_slot_of(row))),
-                    ("Could not publish", row.error),
+                    ("Goes wrong", row.error),
                     ("Made", when(row.created_at)),
                     ("Account", row.account),
                     ("Caller", row.caller_ip),
-                    ("Messages", _published_by(row)),
+                    ("Messages", row.definition is None and _published_by(row)),
                 ]
             ),
             values=shown(

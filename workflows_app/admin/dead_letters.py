@@ -12,17 +12,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from workflows_app.admin.displays import NOTHING, Tone, ago, badge, linked_run_title, run_link, when
-from workflows_app.admin.hiding import hidden_error, hidden_exchange
 from workflows_app.admin.run_attempts import read_attempts
 from workflows_app.admin.run_errors import read_error
 from workflows_app.admin.run_filters import ByWorkflowOfRun
+from workflows_app.admin.run_verbs import RESTART_LETTER, RESUME_LETTER, RETRY_CALLBACK
 from workflows_app.admin.values import show_answer, show_error
 from workflows_app.admin.verb_admin import VerbAdmin
-from workflows_app.admin.verbs import RESTART_LETTER, RESUME_LETTER, RETRY_CALLBACK
 from workflows_app.engine import dead_letters
 from workflows_app.engine.failures import KEY as FAILURE_KEY
 from workflows_app.errors import DeadLetterNotFound
 from workflows_app.models import DeadLetter
+from workflows_app.protocol.hiding import hidden_error, hidden_exchange
 from workflows_app.protocol.ids import parse_dead_letter_id
 from workflows_app.protocol.redaction import redactor_of
 

@@ -17,6 +17,7 @@ from workflows_app.admin.verbs import PAUSE_KEY, PIN_KEY, RESET_RATE, RESUME_KEY
 from workflows_app.engine import clock
 from workflows_app.engine.flow_control import flow_control_of
 from workflows_app.models import FlowControl
+from workflows_app.models.flow_control import OF_WORKFLOWS
 from workflows_app.protocol.runs import FlowControlSpec
 
 _PINNED = ", pinned"
@@ -35,6 +36,12 @@ class LimitsForm(forms.ModelForm):
         model = FlowControl
         fields = ("account", "key", "parallelism", "rate", "period")
         help_texts = {"period": "As [days] hours:minutes:seconds; only with a rate."}
+
+    def clean_key(self) -> str:
+        key: str = self.cleaned_data["key"]
+        if key.startswith(OF_WORKFLOWS):
+            raise forms.ValidationError("Such a key holds the limit that a workflow has itself.")
+        return key
 
     def clean_period(self) -> timedelta:
         period: timedelta = self.cleaned_data["period"]
@@ -95,7 +102,9 @@ class FlowControlAdmin(VerbAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[FlowControl]:
         now = clock.now()
         leased = Q(messages__token__isnull=False, messages__due_at__gt=now)
-        controls: QuerySet[FlowControl] = super().get_queryset(request)
+        every: QuerySet[FlowControl] = super().get_queryset(request)
+        # What workflows set themselves is shown, and changed, as part of their versions.
+        controls = every.exclude(key__startswith=OF_WORKFLOWS)
         return controls.annotate(
             in_flight=Count("messages", filter=leased),
             waiting=Count("messages", filter=Q(messages__due_at__lte=now)),

@@ -48,7 +48,9 @@ class MessageAdmin(VerbAdmin):
     list_display = ("kind", "run_name", "step", "due", "lease", "claims", "flow_control")
     list_display_links = ("kind",)
     list_filter = (DueFilter, "kind")
-    list_select_related = ("run", "publication", "schedule", "flow_control")
+    list_select_related = (
+        *("run", "publication", "schedule__definition", "definition", "flow_control"),
+    )
     search_fields = ("run__run_id__startswith",)
     search_help_text = "A run id or its beginning."
     ordering = ("due_at", "id")
@@ -83,7 +85,7 @@ class MessageAdmin(VerbAdmin):
 
 
 def owner(message: Message) -> SafeString | str:
-    """The run, the plain message or the schedule that it is owed to."""
+    """The run, the plain message, the schedule or the workflow that it is owed to."""
     if message.run is not None:
         return linked_run_title(message.run)
     if message.publication is not None:
@@ -91,5 +93,8 @@ def owner(message: Message) -> SafeString | str:
         return format_html("{}<br>{}", publication.url, row_link(publication, str(publication)))
     if message.schedule is not None:
         schedule = message.schedule
-        return format_html("{}<br>{}", schedule.destination, row_link(schedule, str(schedule)))
+        to = schedule.destination if schedule.definition is None else schedule.definition.name
+        return format_html("{}<br>{}", to, row_link(schedule, str(schedule)))
+    if message.definition is not None:
+        return row_link(message.definition, message.definition.name)
     return NOTHING

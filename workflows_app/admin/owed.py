@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from workflows_app.admin.displays import ago, span
 from workflows_app.engine import clock
@@ -19,7 +19,9 @@ _KINDS: dict[str, str] = {
     Message.Kind.TIMEOUT: "stop waiting for an event",
     Message.Kind.REPORT: "tell how an invoked run ended",
     Message.Kind.PUBLICATION: "deliver a plain message",
-    Message.Kind.SCHEDULE: "publish by schedule",
+    Message.Kind.SCHEDULE: "publish, or start a run, by schedule",
+    Message.Kind.TERMINATION: "cancel the runs of a workflow",
+    Message.Kind.PRUNING: "delete what ended long ago",
 }
 
 
@@ -53,12 +55,17 @@ def _owed(message: Message) -> Owed:
 def due(message: Message, now: datetime) -> str:
     """When the message is delivered next."""
     if message.due_at is None:
-        return "when it is woken"
+        return "when it is woken" if message.parked_for is None else _parked(message.parked_for)
     if message.token is not None and message.due_at > now:
         return "being delivered"
     return (
         f"now, for {span(now - message.due_at)}" if message.due_at <= now else ago(message.due_at)
     )
+
+
+def _parked(left: timedelta) -> str:
+    more = f"{span(left)} after " if left > timedelta() else "when "
+    return f"{more}its run is resumed"
 
 
 def lease(message: Message, now: datetime) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 from django.db.models import Prefetch
 from django.utils.safestring import SafeString
 
-from workflows_app.admin.displays import ago, clock_time, run_link
-from workflows_app.admin.hiding import hidden_error, hidden_exchange
-from workflows_app.admin.run_attempts import AttemptRow, Unfinished, read_attempts
+from workflows_app.admin.displays import ago, run_link
+from workflows_app.admin.run_attempts import AttemptRow, Unfinished, awaited, read_attempts
 from workflows_app.admin.run_steps import StepList, StepRow, choose_page
 from workflows_app.admin.timeline import Timeline
 from workflows_app.admin.values import MOST_SHOWN, Shown, length, show, show_error
@@ -31,6 +30,7 @@ from workflows_app.engine.remote.reading import (
 )
 from workflows_app.models import Attempt, Invocation, Message, Run, Step
 from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.hiding import hidden_error, hidden_exchange
 from workflows_app.protocol.published import kind_of_type
 from workflows_app.protocol.redaction import redactor_of
 from workflows_app.protocol.runs import StepKind
@@ -241,19 +241,17 @@ class _Table:
             return ""
         row = step.newest
         if progress == Progress.CANCELED:
-            ends = self.timeline.ends(row.ended_at) if row is not None else ""
+            ends = self.timeline.ends(row) if row is not None else ""
             return ends or "never finished"
         if progress == Progress.RETRYING:
             return _next_attempt(self.situation.failed[row.key] if row is not None else [])
         if step.waiter is not None:
-            deadline = step.waiter.deadline
-            until = f"until {clock_time(deadline)}, {ago(deadline)}"
-            return f"waits for event {step.waiter.event_id}, {until}"
+            return awaited(step.waiter, self.run)
         if step.invocation is not None:
             return f"waits for run {step.invocation.child.run_id}"
         if progress == Progress.FAILED or row is None:
             return ""
-        return self.timeline.ends(row.ended_at) or _UNDER_WAY.get(row.kind, "")
+        return self.timeline.ends(row) or _UNDER_WAY.get(row.kind, "")
 
 
 _UNDER_WAY: Mapping[str, str] = {

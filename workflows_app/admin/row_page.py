@@ -9,14 +9,16 @@ from typing import Any
 from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse
 
-from workflows_app.admin.hiding import hidden_headers
 from workflows_app.admin.values import MOST_SHOWN, Shown, show, show_bytes
 from workflows_app.admin.verb_admin import VerbAdmin
+from workflows_app.protocol.hiding import hidden_headers
 from workflows_app.protocol.redaction import Redactor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
+    """Without rows it is not shown."""
+
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]

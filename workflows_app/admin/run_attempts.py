@@ -11,12 +11,12 @@ from django.db.models import Exists, OuterRef
 from django.utils.safestring import SafeString
 
 from workflows_app.admin.displays import ago, clock_time, run_link, span
-from workflows_app.admin.hiding import hidden_error
 from workflows_app.admin.remote_activity import open_invocations
 from workflows_app.admin.values import ErrorShown, show_error
 from workflows_app.engine import clock
 from workflows_app.engine.failures import KEY as FAILURE_KEY
-from workflows_app.models import Attempt, Message, Run, Step
+from workflows_app.models import Attempt, Message, Run, Step, Waiter
+from workflows_app.protocol.hiding import hidden_error
 from workflows_app.protocol.redaction import Redactor, redactor_of
 from workflows_app.sdk.replay import FUNCTION
 
@@ -104,9 +104,17 @@ def read_unfinished(run: Run) -> list[Unfinished]:
 
 def _waiting(run: Run) -> Iterator[Unfinished]:
     for waiter in run.waiters.order_by("pk")[:MOST_UNFINISHED]:
-        until = f"until {clock_time(waiter.deadline)}, {ago(waiter.deadline)}"
-        state = f"waits for event {waiter.event_id}, {until}"
-        yield Unfinished(key=waiter.key, state=state, failed=[])
+        yield Unfinished(key=waiter.key, state=awaited(waiter, run), failed=[])
+
+
+def awaited(waiter: Waiter, run: Run) -> str:
+    """What its run waits for, and for how long."""
+    deadline = waiter.deadline
+    if run.paused_at is not None:
+        until = f"until {span(deadline - run.paused_at)} after the run is resumed"
+    else:
+        until = f"until {clock_time(deadline)}, {ago(deadline)}"
+    return f"waits for event {waiter.event_id}, {until}"
 
 
 def _invoking(run: Run) -> Iterator[Unfinished]:

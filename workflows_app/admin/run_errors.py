@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from workflows_app.admin.hiding import hidden_error
 from workflows_app.admin.values import ErrorShown, show_error
 from workflows_app.errors import StepError
 from workflows_app.models import Run, Step
+from workflows_app.protocol.hiding import hidden_error
 from workflows_app.protocol.redaction import Redactor, redactor_of
 
 

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from workflows_app.engine import clock
+from workflows_app.engine.states import State, in_state
 from workflows_app.models import Run
 from workflows_app.sdk.authoring import registered_workflows
 
@@ -20,17 +21,26 @@ OTHER_URLS = "-"
 class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "status"
+    states = {
+        State.QUEUED: "Queued",
+        State.RUNNING: "At work",
+        State.WAITING: "Waiting",
+        State.PAUSING: "Pausing",
+        State.PAUSED: "Paused",
+        State.ROLLING_BACK: "Rolling back",
+        State.SUCCEEDED: "Succeeded",
+        State.FAILED: "Failed",
+        State.CANCELED: "Cancelled",
+    }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [
-            (Run.Status.RUNNING, "Live"),
-            (Run.Status.SUCCEEDED, "Succeeded"),
-            (Run.Status.FAILED, "Failed"),
-            (Run.Status.CANCELED, "Cancelled"),
-        ]
+        return [("live", "Live"), *((state.value, title) for state, title in self.states.items())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        return queryset.filter(status=self.value()) if self.value() else queryset
+        value = self.value()
+        if value == "live":
+            return queryset.filter(status=Run.Status.RUNNING)
+        return in_state(queryset, State(value)) if value in set(self.states) else queryset
 
 
 class WorkflowFilter(admin.SimpleListFilter):

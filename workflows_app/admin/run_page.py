@@ -13,12 +13,12 @@ from workflows_app.admin.displays import (
     ago,
     changelist_link,
     dead_letter_link,
+    row_link,
     run_link,
     span,
     when,
 )
 from workflows_app.admin.doing import Activity
-from workflows_app.admin.hiding import hidden_headers, hidden_value
 from workflows_app.admin.owed import Owed, read_owed
 from workflows_app.admin.remote_steps import read_remote_steps
 from workflows_app.admin.run_attempts import (
@@ -37,8 +37,11 @@ from workflows_app.admin.values import (
     show,
     show_bytes,
 )
+from workflows_app.engine.continuing import has_continued
 from workflows_app.engine.failures import KEY as FAILURE_KEY
+from workflows_app.engine.undoing import rollback_of
 from workflows_app.models import DeadLetter, Event, Invocation, Run, Waiter
+from workflows_app.protocol.hiding import hidden_headers, hidden_value
 from workflows_app.protocol.redaction import Redactor, redactor_of
 from workflows_app.sdk.replay import FUNCTION
 
@@ -158,13 +161,22 @@ def _facts(run: Run) -> list[tuple[str, Any]]:
         ("Ended", run.ended_at and when(run.ended_at)),
         ("Caller", run.caller_ip),
         ("Account", run.account),
+        ("Version", run.version and row_link(run.version, str(run.version))),
         ("Retries", _retries(run)),
         ("Step timeout", run.timeout and span(run.timeout)),
         ("Flow control", run.flow_control),
         ("Failure URL", run.failure_url),
         ("Redacted", run.redaction),
+        ("Rolled back", _rolled_back(run)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _rolled_back(run: Run) -> str:
+    rollback = rollback_of(run)
+    if rollback is None:
+        return ""
+    return "all that was done" if rollback.is_complete else "not all that was done"
 
 
 def _links(run: Run) -> list[tuple[str, SafeString]]:
@@ -181,11 +193,15 @@ def _links(run: Run) -> list[tuple[str, SafeString]]:
 
 
 def _from(run: Run, origin: Run) -> str:
-    return "Continued from" if run.run_id == origin.run_id else "Goes on from"
+    if run.run_id != origin.run_id:
+        return "Goes on from"
+    return "Continued from" if has_continued(origin, run) else "Restarted from"
 
 
 def _as(run: Run, successor: Run) -> str:
-    return "Continued as new" if run.run_id == successor.run_id else "Goes on as"
+    if run.run_id != successor.run_id:
+        return "Goes on as"
+    return "Continued as new" if has_continued(run, successor) else "Restarted as"
 
 
 def _related(run: Run) -> list[tuple[str, SafeString]]:

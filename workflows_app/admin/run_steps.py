@@ -11,12 +11,13 @@ from django.db.models import F
 from django.utils.safestring import SafeString
 
 from workflows_app.admin.displays import run_link
-from workflows_app.admin.hiding import hidden_error, hidden_exchange, hidden_value
 from workflows_app.admin.run_attempts import AttemptRow, read_attempts
 from workflows_app.admin.timeline import Bar, Timeline
 from workflows_app.admin.values import ErrorShown, Shown, head, length, show, show_error
+from workflows_app.engine.restarting import may_be_target
 from workflows_app.models import Run, Step
 from workflows_app.protocol.faults import is_cancellation
+from workflows_app.protocol.hiding import hidden_error, hidden_exchange, hidden_value
 from workflows_app.protocol.redaction import SENSITIVE, Redactor, redactor_of
 
 PER_PAGE = 200
@@ -49,6 +50,8 @@ class StepRow:
     """What became of it when, for a step in several messages."""
     child: SafeString | None = None
     """A link to the run that it invoked."""
+    restart: str = ""
+    """Where its run is restarted from it."""
 
     @property
     def depth(self) -> int:
@@ -167,7 +170,11 @@ class _Table:
             is_kept=not time.has_begun_at(step.started_at),
             failed=self.attempts.get(step.key, []),
             child=None if child is None else run_link(child),
+            restart=self._restart(step),
         )
+
+    def _restart(self, step: Step) -> str:
+        return self.url_of("restart_from", self.run.pk, step.pk) if may_be_target(step) else ""
 
     def _result(self, step: Any) -> Shown | None:
         if step.sensitive and step.error is None:
@@ -188,7 +195,7 @@ class _Table:
     def _ends(self, step: Step) -> str:
         if is_cancellation(step.error):
             return "cancelled: another branch was first"
-        return self.timeline.ends(step.ended_at)
+        return self.timeline.ends(step)
 
     def _tone(self, step: Step) -> str:
         if is_cancellation(step.error):

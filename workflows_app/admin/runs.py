@@ -19,10 +19,19 @@ from workflows_app.admin.activity import activities_of
 from workflows_app.admin.displays import run_title, span, when
 from workflows_app.admin.doing import Activity
 from workflows_app.admin.run_filters import StartedFilter, StateFilter, WorkflowFilter
+from workflows_app.admin.run_verbs import (
+    CANCEL,
+    PAUSE,
+    RESTART,
+    RESUME,
+    ROLL_BACK,
+    WAKE,
+    restart_from,
+)
 from workflows_app.admin.values import mask
 from workflows_app.admin.verb_admin import VerbAdmin
-from workflows_app.admin.verbs import CANCEL, RESTART, RESUME, WAKE
 from workflows_app.engine import clock
+from workflows_app.engine.restarting import may_be_target
 from workflows_app.models import Account, Invocation, Run, RunLabel, Step
 from workflows_app.protocol.redaction import redacted, redactor_of
 
@@ -41,7 +50,7 @@ class RunChangeList(ChangeList):
 
 @admin.register(Run)
 class RunAdmin(VerbAdmin):
-    verbs = (CANCEL, WAKE, RESUME, RESTART)
+    verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART)
     list_display = ("state", "run_name", "started", "took", "doing")
     list_display_links = ("run_name",)
     list_filter = (StateFilter, WorkflowFilter, StartedFilter, "account")
@@ -107,7 +116,11 @@ class RunAdmin(VerbAdmin):
     def get_urls(self) -> list[URLPattern]:
         value = self.admin_site.admin_view(self.value_view)
         step_value = self.admin_site.admin_view(self.step_value_view)
+        restart = self.admin_site.admin_view(self.restart_view)
         return [
+            path(
+                "<int:run_pk>/restart/<int:step_pk>/", restart, name=self._url_name("restart_from")
+            ),
             path("<int:run_pk>/value/<str:field>/", value, name=self._url_name("value")),
             path(
                 "<int:run_pk>/steps/<int:step_pk>/<str:field>/",
@@ -133,7 +146,17 @@ class RunAdmin(VerbAdmin):
         if run is not None and self.has_view_permission(request, run):
             page = run_page.build(run, request.GET.get("steps", ""), self.url_of)
             context |= {"page": page, "title": run.workflow or run.url, "subtitle": None}
+            context |= {"may_restart": self.has_operate_permission(request)}
         return super().change_view(request, object_id, form_url, context)
+
+    def restart_view(self, request: HttpRequest, run_pk: int, step_pk: int) -> HttpResponse:
+        """From one of its steps; asks, then does."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        step = Step.objects.select_related("run").filter(run=run_pk, pk=step_pk).first()
+        if step is None or not may_be_target(step):
+            raise Http404
+        return self.verb_view(request, str(run_pk), restart_from(step))
 
     def value_view(self, request: HttpRequest, run_pk: int, field: str) -> HttpResponse:
         """The whole of a payload or result."""

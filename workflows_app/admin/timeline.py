@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from workflows_app.admin.displays import ago, clock_time, span
 from workflows_app.engine import clock
-from workflows_app.models import Run
+from workflows_app.models import Run, Step
 
 SCALE = 1000
 """Width of the timeline in units of its drawing."""
@@ -40,10 +40,14 @@ class Timeline:
     def took(self, started_at: datetime, ended_at: datetime) -> str:
         return span(min(ended_at, max(self.end, started_at)) - started_at)
 
-    def ends(self, ended_at: datetime) -> str:
+    def ends(self, step: Step) -> str:
         """About what goes on beyond now, or was cut short; else empty."""
-        if ended_at <= self.end:
+        ended_at = step.ended_at
+        if step.has_ended(self.run, self.end):
             return ""
+        if self.run.paused_at is not None and self.run.is_live:
+            left = ended_at - max(self.run.paused_at, step.started_at)
+            return f"ends {span(left)} after the run is resumed"
         if self.run.is_live:
             return f"ends {ago(ended_at)}, at {clock_time(ended_at)}"
         return f"was to end at {clock_time(ended_at)}"

@@ -9,26 +9,9 @@ from typing import Any
 
 from django.db.models import Model
 
-from workflows_app.engine import (
-    accounts,
-    dead_letters,
-    flow_control,
-    publication_moves,
-    queues,
-    run_moves,
-    schedules,
-)
+from workflows_app.engine import accounts, flow_control, publication_moves, queues, schedules
 from workflows_app.errors import DeadLetterNotFound, Refused, WorkflowsError
-from workflows_app.models import (
-    Account,
-    DeadLetter,
-    FlowControl,
-    Publication,
-    Queue,
-    Run,
-    Schedule,
-    Token,
-)
+from workflows_app.models import Account, FlowControl, Publication, Queue, Schedule, Token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,127 +51,6 @@ def tally(verb: Verb, done: int, refusals: list[WorkflowsError]) -> str:
     told = [f"{done} {verb.done}"] if done or not refusals else []
     told += [f"{number} refused: {reason}" for reason, number in reasons.most_common()]
     return ", ".join(told)
-
-
-# -- runs
-
-
-def _is_live(run: Run) -> bool:
-    return run.is_live
-
-
-def _is_dead(run: Run) -> bool:
-    return DeadLetter.objects.filter(run=run).exists()
-
-
-def _letter_of(run: Run) -> DeadLetter:
-    letter = DeadLetter.objects.select_related("run__account").filter(run=run).first()
-    if letter is None:
-        raise DeadLetterNotFound(
-            f"run {run.run_id} is not in the dead letter queue: it has not failed, or has been "
-            "resumed, restarted or deleted from there already"
-        )
-    return letter
-
-
-def _cancel(run: Run) -> Deed:
-    run_moves.cancel(run)
-    return Deed(sentence=f"Run {run.run_id} was cancelled.", subject=run)
-
-
-def _wake(run: Run) -> Deed:
-    run_moves.wake(run)
-    return Deed(sentence=f"Run {run.run_id} was woken and goes on now.", subject=run)
-
-
-def _resume(letter: DeadLetter) -> Deed:
-    new = dead_letters.resume(letter)
-    sentence = f"Run {letter.run.run_id} was resumed: it goes on as {new.run_id}."
-    return Deed(sentence=sentence, subject=letter.run, successor=new)
-
-
-def _restart(letter: DeadLetter) -> Deed:
-    new = dead_letters.restart(letter)
-    sentence = f"Run {letter.run.run_id} was restarted: it begins again as {new.run_id}."
-    return Deed(sentence=sentence, subject=letter.run, successor=new)
-
-
-_KEEPS = "A new run begins with the same payload; the failed one stays to be looked at. "
-_RESUMES = _KEEPS + "Finished steps keep their results, the failed step is tried again."
-_RESTARTS = _KEEPS + "All steps run again, also those that had finished."
-
-CANCEL = Verb(
-    name="cancel",
-    label="Cancel",
-    done="cancelled",
-    consequence="The run ends now. A step at work may still finish, but its result is dropped.",
-    act=_cancel,
-    offered=_is_live,
-)
-WAKE = Verb(
-    name="wake",
-    label="Wake now",
-    done="woken",
-    consequence="The run goes on now: its sleeps end and its retries fall due.",
-    act=_wake,
-    offered=_is_live,
-)
-RESUME = Verb(
-    name="resume",
-    label="Resume",
-    done="resumed",
-    consequence=_RESUMES,
-    act=lambda run: _resume(_letter_of(run)),
-    offered=_is_dead,
-)
-RESTART = Verb(
-    name="restart",
-    label="Restart",
-    done="restarted",
-    consequence=_RESTARTS,
-    act=lambda run: _restart(_letter_of(run)),
-    offered=_is_dead,
-)
-
-
-# -- dead letters
-
-
-def _fresh(letter: DeadLetter) -> DeadLetter:
-    """The entry with all of its run; lists load only what they show."""
-    return dead_letters.find_dead_letter(letter.account, letter.public_id)
-
-
-def _retry_callback(letter: DeadLetter) -> Deed:
-    dead_letters.retry_failure_callback(letter)
-    sentence = f"The failure callback of run {letter.run.run_id} is made again."
-    return Deed(sentence=sentence, subject=letter)
-
-
-RESUME_LETTER = Verb(
-    name="resume",
-    label="Resume",
-    done="resumed",
-    consequence=_RESUMES,
-    act=lambda letter: _resume(_fresh(letter)),
-    offered=lambda _: True,
-)
-RESTART_LETTER = Verb(
-    name="restart",
-    label="Restart",
-    done="restarted",
-    consequence=_RESTARTS,
-    act=lambda letter: _restart(_fresh(letter)),
-    offered=lambda _: True,
-)
-RETRY_CALLBACK = Verb(
-    name="retry-callback",
-    label="Retry failure callback",
-    done="told again",
-    consequence="The failure function, or failure URL, is told again that the run has failed.",
-    act=lambda letter: _retry_callback(_fresh(letter)),
-    offered=lambda letter: letter.callback_state == DeadLetter.CallbackState.FAILED,
-)
 
 
 # -- plain messages, queues and schedules
