@@ -106,6 +106,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if isinstance(item, pytest.Function) and (kind := _database_of(item)):
         outcomes = item.config.stash[_outcomes]
         for each in features_of([item.obj]):
+            if each.sdk != item.callspec.params.get("sdk", each.sdk):
+                continue
             outcomes[each, kind] = outcomes.get((each, kind), True) and report.passed
     return report  # type: ignore[return-value]
 

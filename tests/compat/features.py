@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
+from typing import TypeVar
 
 import pytest
 
@@ -21,12 +22,24 @@ QSTASH_JS = "@upstash/qstash 2.12.0"
 AGENTS_JS = "@upstash/workflow-agents 0.1.4"
 WORKFLOW_PY = "upstash-workflow 2.0.0"
 QSTASH_PY = "qstash 3.4.0"
+CLOUDFLARE_PY = "cloudflare 5.9.0"
+ASYNC_CLOUDFLARE_PY = "cloudflare 5.9.0, asynchronous"
+CLOUDFLARE_JS = "cloudflare 7.3.0"
+CLOUDFLARE_TENANTS = {
+    CLOUDFLARE_PY: "python",
+    ASYNC_CLOUDFLARE_PY: "async",
+    CLOUDFLARE_JS: "javascript",
+}
+"""The account of each, in which nothing but its own tests does anything."""
 SDKS = {
     WORKFLOW_JS: "From npm; served by Express and Hono",
     QSTASH_JS: "From npm",
     AGENTS_JS: "From npm; beside @upstash/workflow 0.3.0-rc1, which it needs",
     WORKFLOW_PY: "From PyPI; served by FastAPI and Flask",
     QSTASH_PY: "From PyPI",
+    CLOUDFLARE_PY: "`Cloudflare` from PyPI; its strict validation of answers is switched on",
+    ASYNC_CLOUDFLARE_PY: "`AsyncCloudflare` from PyPI; with the same validation",
+    CLOUDFLARE_JS: "From npm",
 }
 
 INTRODUCTION = """\
@@ -51,6 +64,23 @@ Outcomes = dict[tuple[Feature, str], bool]
 feature = pytest.mark.feature
 """`@feature(WORKFLOW_JS, "context.sleep")` above the test that shows it."""
 
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
+
+
+def by_each_client(name: str) -> Callable[[Decorated], Decorated]:
+    """Above a test that shows the same of each client of Cloudflare, the parameter `sdk`."""
+
+    def decorate(test: Decorated) -> Decorated:
+        for sdk in CLOUDFLARE_TENANTS:
+            test = feature(sdk, name)(test)
+        each = pytest.mark.parametrize(
+            "sdk", list(CLOUDFLARE_TENANTS), ids=CLOUDFLARE_TENANTS.values()
+        )
+        decorated: Decorated = each(test)
+        return decorated
+
+    return decorate
+
 
 def features_of(functions: Iterable[object]) -> Iterator[Feature]:
     for function in functions:
@@ -62,8 +92,9 @@ def features_of(functions: Iterable[object]) -> Iterator[Feature]:
 def all_features() -> list[Feature]:
     """Of every test module of the suite."""
     found: list[Feature] = []
-    for path in sorted(Path(__file__).parent.glob("test_*.py")):
-        module = importlib.import_module(f"tests.compat.{path.stem}")
+    for path in sorted(Path(__file__).parent.rglob("test_*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        module = importlib.import_module(".".join(parts))
         functions = (each for each in vars(module).values() if isinstance(each, FunctionType))
         found += features_of(functions)
     return found

@@ -18,11 +18,14 @@ PATIENCE = 60.0
 
 
 class SdkError(Exception):
-    """What an SDK raised: its class and message, and the HTTP status where it has one."""
+    """What an SDK raised: its class and message, the HTTP status where it has one, and the codes of
+    the answer's errors.
+    """
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self.name: str = told["name"]
         self.status: int | None = told.get("status")
+        self.codes: list[int] = told.get("codes", [])
         super().__init__(f"{self.name}: {told['message']}")
 
 

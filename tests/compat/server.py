@@ -8,15 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from tests.faults.databases import ROOT, Database, SqliteFile, postgres_copy, postgres_server
 from tests.management.programs import Command
 
 MAIN = "default"
-TENANTS = ("books", "games", "games:read-only", "lists", "queues", "mail")
+TENANTS = (
+    *("books", "games", "games:read-only", "lists", "queues", "mail"),
+    *("python", "python:read-only", "async", "javascript"),
+)
 """Accounts of tests that count or cancel everything in theirs."""
+
+_numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,7 @@ class Tenant:
     """An account, as its clients and its endpoints know it."""
 
     name: str
+    account_id: str
     token: str
     current_key: str
     next_key: str
@@ -45,15 +52,22 @@ def own_database(kind: str, directory: Path) -> Iterator[Database]:
     if kind == "sqlite":
         yield SqliteFile(directory / "compat.sqlite3")
     else:
-        with postgres_copy(postgres_server(), f"compat_{os.getpid()}", "template1") as database:
+        name = f"compat_{os.getpid()}_{next(_numbers)}"
+        with postgres_copy(postgres_server(), name, "template1") as database:
             yield database
 
 
+def importing(app: str, directory: Path) -> dict[str, str]:
+    """The changes by which a server has this app, which is in a directory and may be rewritten."""
+    return {"APPS": app, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 @contextmanager
-def running(database: Database, directory: Path) -> Iterator[Server]:
+def running(database: Database, directory: Path, **changes: str) -> Iterator[Server]:
+    """With these changes of its environment."""
     environment = {
         "DATABASE_URL": database.url,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.compat.settings",
         "DEBUG": "1",
         # A PostgreSQL server has a hundred connections to give, and other tests may run beside:
         # the clients' idle HTTP connections are not to hold any.
@@ -61,6 +75,7 @@ def running(database: Database, directory: Path) -> Iterator[Server]:
         "CONN_MAX_AGE": "0",
         # The usual back-off begins with twelve seconds.
         "WORKFLOWS_RETRY_DELAY": "100",
+        **changes,
     }
     log = directory / "server.log"
     command = Command(log, "dev", "--port", "0", **environment)
@@ -69,12 +84,15 @@ def running(database: Database, directory: Path) -> Iterator[Server]:
         told = dict(line.partition("=")[::2] for line in command.lines() if "=" in line)
         main = Tenant(
             name=MAIN,
+            account_id=told["CLOUDFLARE_ACCOUNT_ID"],
             token=told["QSTASH_TOKEN"],
             current_key=told["QSTASH_CURRENT_SIGNING_KEY"],
             next_key=told["QSTASH_NEXT_SIGNING_KEY"],
         )
         others = _create_tenants(environment)
-        yield Server(url=told["QSTASH_URL"], tenants={MAIN: main, **others}, log=log)
+        nobody = replace(main, name="nobody", token="a token that was never made")
+        tenants = {MAIN: main, "nobody": nobody, **others}
+        yield Server(url=told["QSTASH_URL"], tenants=tenants, log=log)
     finally:
         command.end()
 
@@ -91,6 +109,7 @@ def _create_tenants(environment: dict[str, str]) -> dict[str, Tenant]:
     return {
         name: Tenant(
             name=name,
+            account_id=made["accountId"],
             token=made["token"],
             current_key=made["currentKey"],
             next_key=made["nextKey"],

@@ -19,6 +19,7 @@ def main(names: list[str]) -> None:
         account, _ = Account.objects.get_or_create(name=account_name)
         scope = Token.Scope.READ_ONLY if restriction else Token.Scope.FULL
         made[name] = {
+            "accountId": account.public_id.hex,
             "token": create_token(account, name, scope),
             "currentKey": account.current_signing_key,
             "nextKey": account.next_signing_key,

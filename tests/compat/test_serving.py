@@ -80,7 +80,7 @@ def test_the_development_mode_of_the_sdk_finds_this_server(world: World) -> None
     driver = world.driver(
         ["node", "driver.mjs"], world.js_project, QSTASH_DEV="true", QSTASH_DEV_PORT=port
     )
-    nobody = Tenant(name="", token="", current_key="", next_key="")
+    nobody = Tenant(name="", account_id="", token="", current_key="", next_key="")
 
     answer = driver.call("", nobody, "workflow", "trigger", args=[{"url": world.url("echo")}])
 

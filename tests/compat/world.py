@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import requests
 
+from tests.compat import features
+from tests.compat.cloudflare.clients import AsyncPython, Client, JavaScript, Python
 from tests.compat.installs import node_project
 from tests.compat.programs import Driver, Endpoint
 from tests.compat.server import MAIN, Server, Tenant, own_database, running
@@ -102,8 +104,9 @@ class Seen:
 
 class World:
     def __init__(
-        self, server: Server, third: ThirdParty, directory: Path, stack: ExitStack
+        self, kind: str, server: Server, third: ThirdParty, directory: Path, stack: ExitStack
     ) -> None:
+        self.kind = kind
         self.server = server
         self.third = third
         self._directory = directory
@@ -158,6 +161,11 @@ class World:
         command = [sys.executable, "-m", "tests.compat.python.driver"]
         return self._once("python driver", lambda: self.driver(command, ROOT))
 
+    @property
+    def cloudflare_js(self) -> Driver:
+        command = ["node", "cloudflare.mjs"]
+        return self._once("cloudflare driver", lambda: self.driver(command, self.js_project))
+
     def driver(self, command: list[str], directory: Path, **environment: str) -> Driver:
         driver = Driver(command, directory, environment, self._log(unique("driver")))
         self._stack.callback(driver.close)
@@ -193,6 +201,12 @@ class World:
             "TENANTS": json.dumps(tenants),
         }
 
+    def directory(self, name: str) -> Path:
+        """A new one."""
+        made = self._directory / unique(name)
+        made.mkdir()
+        return made
+
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"
 
@@ -222,6 +236,27 @@ class World:
         return self.python.call(
             self.server.url, self.tenant(tenant), shell, method, args=list(args), kwargs=kwargs
         )
+
+    def cloudflare(
+        self, sdk: str, tenant: str | None = None, account_of: str | None = None
+    ) -> Client:
+        """A new client, of an account that this SDK has for itself if no tenant is named; it may
+        address the account of another.
+        """
+        url = f"{self.server.url}/client/v4"
+        owner = self.tenant(tenant or features.CLOUDFLARE_TENANTS[sdk])
+        if account_of is not None:
+            owner = replace(owner, account_id=self.tenant(account_of).account_id)
+        client: Client
+        match sdk:
+            case features.CLOUDFLARE_JS:
+                client = JavaScript(url, owner, self.cloudflare_js, unique("cloudflare"))
+            case features.ASYNC_CLOUDFLARE_PY:
+                client = AsyncPython(url, owner)
+            case _:
+                client = Python(url, owner)
+        self._stack.callback(client.close)
+        return client
 
     def http(
         self, method: str, path: str, *, tenant: str = MAIN, **options: Any
@@ -310,4 +345,4 @@ def world_on(kind: str, directory: Path) -> Iterator[World]:
         server = stack.enter_context(running(database, directory))
         third = ThirdParty()
         stack.callback(third.close)
-        yield World(server, third, directory, stack)
+        yield World(kind, server, third, directory, stack)

@@ -1,11 +1,8 @@
-// Calls the published clients: a JSON object a line on stdin, one for each on stdout.
+// Calls the clients of Upstash.
 
-import { createInterface } from "node:readline";
 import { Client as QStash, Receiver } from "@upstash/qstash";
 import { Client as Workflow } from "@upstash/workflow";
-
-// stdout is for answers alone.
-console.log = console.info = console.error;
+import { answerEach } from "./lines.mjs";
 
 const clients = new Map();
 
@@ -36,12 +33,4 @@ async function perform(request) {
   return await owner[last](...(request.args ?? []));
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  const answer = (told) =>
-    process.stdout.write(`${JSON.stringify({ number: request.number, ...told })}\n`);
-  perform(request).then(
-    (result) => answer({ result }),
-    ({ name, message, status }) => answer({ error: { name, message, status } }),
-  );
-}
+await answerEach(perform);
