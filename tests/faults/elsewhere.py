@@ -180,7 +180,8 @@ class Elsewhere:
         runs = query("SELECT id, run_id, url, status FROM workflows_app_run")
         assert {status for *_, status in runs} == {"succeeded"}
         assert set(self.accepted) <= {run_id for _, run_id, *_ in runs}
-        for table in ("message", "waiter", "event", "deadletter"):
+        assert self._scene.count("workflows_app_message", "kind <> 'pruning'") == 0
+        for table in ("waiter", "event", "deadletter"):
             assert self._scene.count(f"workflows_app_{table}") == 0
         journals: dict[int, list[tuple[int, str]]] = {pk: [] for pk, *_ in runs}
         for pk, run_pk, key in query("SELECT id, run_id, key FROM workflows_app_step ORDER BY id"):

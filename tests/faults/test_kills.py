@@ -91,10 +91,11 @@ def _wait_for_progress(scene: Scene) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["faults-undone", "faults-terminated"])
 def test_who_takes_over_from_a_cluster_that_is_killed_while_it_undoes_goes_on_with_that(
-    scene: Scene,
+    name: str, scene: Scene
 ) -> None:
-    scene.trigger(3, "faults-undone")
+    scene.trigger(3, name)
     cluster = scene.cluster()
     wait_until(lambda: _executed(scene)["hold"] == 3, 20, "all undoing")
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from project.shop.models import Order
-from workflows_app import AsyncContext, Context, workflow
+from workflows_app import AsyncContext, Context, get_run, workflow
 from workflows_app.models import Step
 
 SIDE_FILE = "FAULTS_SIDE_FILE"
@@ -107,6 +107,18 @@ def undone(context: Context) -> None:
     quick = context.options(rollback=lambda undo: execute(run_id, "undo-second"))
     quick.run("second", execute, run_id, "second")
     context.roll_back()
+
+
+@workflow("faults-terminated", retries=1000, retry_delay="100")
+def terminated(context: Context) -> None:
+    """The same; but someone else asks for it while another step is in flight."""
+    run_id = context.workflow_run_id
+    slow = context.options(rollback=lambda undo: hold(run_id))
+    slow.run("first", execute, run_id, "first")
+    quick = context.options(rollback=lambda undo: execute(run_id, "undo-second"))
+    quick.run("second", execute, run_id, "second")
+    context.run("ask", lambda: get_run(run_id).cancel(roll_back=True))
+    context.run("never", execute, run_id, "never")
 
 
 @workflow("faults-short", retries=1000, retry_delay="100")
