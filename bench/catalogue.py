@@ -66,7 +66,14 @@ class AtMost:
     value: float
 
 
-Target = TimesThePeer | AtMost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLeast:
+    """No less than this, whatever the peers do."""
+
+    value: float
+
+
+Target = TimesThePeer | AtMost | AtLeast
 
 _PER_SECOND, _MS = "/s", "ms"
 
@@ -115,6 +122,14 @@ MEASURES: Mapping[str, tuple[Figure, ...]] = {
         ),
         Figure(key="step_p50", title="a step over HTTP, p50", unit=_MS, better=Better.LOWER),
     ),
+    "instances": (
+        Figure(key="created", title="instances created", unit=_PER_SECOND, better=Better.HIGHER),
+    ),
+    "listing": (
+        Figure(key="few", title="a page, 1,000 stored", unit=_MS, better=Better.LOWER),
+        Figure(key="many", title="a page, 1,000,000 stored", unit=_MS, better=Better.LOWER),
+        Figure(key="growth", title="the second over the first", unit="x", better=Better.LOWER),
+    ),
     "slow": (
         Figure(key="alone", title="100 fast runs", unit=_MS, better=Better.LOWER),
         Figure(key="beside", title="beside 200 slow ones", unit=_MS, better=Better.LOWER),
@@ -134,6 +149,7 @@ _ON_BOTH: Mapping[tuple[str, str], float] = {
     ("history", "growth"): 10,
     ("http", "step_p50"): 12,
     ("slow", "growth"): 2,
+    ("listing", "growth"): 1.3,
 }
 
 _DIFFERENT: Mapping[tuple[str, str, Storage], Target] = {
@@ -144,6 +160,7 @@ _DIFFERENT: Mapping[tuple[str, str, Storage], Target] = {
     ("http", "at_16", Storage.POSTGRES): TimesThePeer(peer="bare", factor=0.25),
     ("inline", "one_p50", Storage.SQLITE_FULL): AtMost(value=3),
     ("inline", "one_p50", Storage.POSTGRES): AtMost(value=5),
+    ("instances", "created", Storage.POSTGRES): AtLeast(value=1500),
 }
 
 #: What we aim at, by measure, figure and storage.

@@ -40,6 +40,10 @@ class Sizes:
     """Steps of a run whose endpoint is elsewhere."""
     http_rounds: int
     """How many of them are measured alone, one after the other."""
+    instances: int
+    """Created over HTTP, in batches."""
+    listed: int
+    """Instances stored before the second half of the listing measure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Max, Min, QuerySet
 
+from bench.copies import multiply, settle
 from bench.figures import growth, long_run, p50_and_p95, percentile
 from bench.jobs import Figures, Job, answer
 from bench.processes import cpu_seconds, idle_share, running, wait_until
@@ -182,38 +183,18 @@ def _ended(run: Run) -> float:
 
 
 def _multiply_history(count: int) -> None:
-    """Copy finished runs with their steps, by SQL, until as many are stored as asked for."""
-    stored = Run.objects.count()
-    with connection.cursor() as cursor:
-        last = Run.objects.aggregate(last=Max("id"))["last"]
-        copies = (
-            "WITH RECURSIVE copy(n) AS "
-            f"(SELECT 1 UNION ALL SELECT n + 1 FROM copy WHERE n < {count // stored}) "
-        )
-        run_changes = {"id": f"id + copy.n * {last}", "run_id": "run_id || '-' || copy.n"}
-        cursor.execute(copies + _copy_of(Run, run_changes))
-        step_changes = {"id": "", "run_id": f"run_id + copy.n * {last}"}
-        cursor.execute(copies + _copy_of(Step, step_changes))
-        if connection.vendor == "postgresql":
+    """Copy finished runs with their steps until as many are stored as asked for."""
+    times = count // Run.objects.count()
+    last = Run.objects.aggregate(last=Max("id"))["last"]
+    multiply(Run, times, {"id": f"id + copy.n * {last}", "run_id": "run_id || '-' || copy.n"})
+    multiply(Step, times, {"id": "", "run_id": f"run_id + copy.n * {last}"})
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT setval(pg_get_serial_sequence('workflows_app_run', 'id'), "
                 "(SELECT max(id) FROM workflows_app_run))"
             )
-            # What autovacuum or a checkpoint would do a little later.
-            cursor.execute("VACUUM ANALYZE")
-        else:
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            cursor.execute("ANALYZE")
-
-
-def _copy_of(model: type[Run] | type[Step], changes: Mapping[str, str]) -> str:
-    """Insert all rows times `copy`; a column changed to nothing is left to the database."""
-    names = [field.column for field in model._meta.concrete_fields if field.column]
-    columns = {name: changes.get(name, name) for name in names}
-    kept = {column: value for column, value in columns.items() if value}
-    table = model._meta.db_table
-    into, values = ", ".join(kept), ", ".join(kept.values())
-    return f"INSERT INTO {table} ({into}) SELECT {values} FROM {table}, copy"
+    settle()
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -22,6 +22,7 @@ from bench.endpoint import batch_item
 from bench.figures import percentile
 from bench.jobs import Figures, Job, answer
 from bench.processes import answers, free_port, running, wait_until
+from bench.web import web_server
 
 django.setup()
 
@@ -75,21 +76,6 @@ def site() -> Iterator[Site]:
         here = Site(server, token, endpoint)
         here.work_through("/steps/2", runs=64)
         yield here
-
-
-def web_server(address: str) -> list[str]:
-    host, _, port = address.partition(":")
-    options = [
-        "--interface",
-        "wsgi",
-        "--workers",
-        "2",
-        "--blocking-threads",
-        "16",
-        "--log-level",
-        "error",
-    ]
-    return ["-m", "granian", "--host", host, "--port", port, *options, "project.wsgi:application"]
 
 
 def http(job: Job) -> Figures:

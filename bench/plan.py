@@ -22,6 +22,8 @@ FULL = Sizes(
     history=100_000,
     http_steps=50,
     http_rounds=10,
+    instances=10_000,
+    listed=1_000_000,
 )
 QUICK = Sizes(
     variants=1,
@@ -37,10 +39,14 @@ QUICK = Sizes(
     history=5_000,
     http_steps=20,
     http_rounds=5,
+    instances=2_000,
+    listed=50_000,
 )
 
 OVER_HTTP = frozenset({"http", "slow"})
 """The measures of runs whose endpoint is elsewhere."""
+DIALECT = frozenset({"instances", "listing"})
+"""The measures of the API of Cloudflare's clients."""
 SHIPPED = (Storage.SQLITE_FULL, Storage.POSTGRES)
 
 
@@ -64,7 +70,7 @@ OURS = Contestant(
     module="bench.ours",
     package="workflows_app",
     settings="bench.settings",
-    storages=dict.fromkeys(MEASURES.keys() - OVER_HTTP, SHIPPED)
+    storages=dict.fromkeys(MEASURES.keys() - OVER_HTTP - DIALECT, SHIPPED)
     | {"throughput": (Storage.SQLITE_NORMAL, *SHIPPED)},
 )
 OURS_HTTP = Contestant(
@@ -73,6 +79,13 @@ OURS_HTTP = Contestant(
     package="workflows_app",
     settings="bench.settings",
     storages=dict.fromkeys(OVER_HTTP, SHIPPED),
+)
+OURS_DIALECT = Contestant(
+    name="ours",
+    module="bench.ours_dialect",
+    package="workflows_app",
+    settings="bench.settings",
+    storages=dict.fromkeys(DIALECT, SHIPPED),
 )
 
 PEERS = (

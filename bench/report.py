@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.catalogue import MEASURES, TARGETS, AtMost, Better, Figure, Storage, Target, TimesThePeer
+from bench.catalogue import (
+    MEASURES,
+    TARGETS,
+    AtLeast,
+    AtMost,
+    Better,
+    Figure,
+    Storage,
+    Target,
+    TimesThePeer,
+)
 from bench.jobs import Figures
 
 HEADINGS = ("measure", "on", "ours", "peer", "peer's", "ratio", "target", "")
@@ -153,6 +163,8 @@ def _words(goal: Target | None) -> str:
             return f">= {factor:g}x {peer}"
         case AtMost(value=value):
             return f"<= {value:g}"
+        case AtLeast(value=value):
+            return f">= {value:g}"
     return ""
 
 
@@ -165,6 +177,8 @@ def _verdict(
     match goal:
         case AtMost(value=value):
             return "ok" if ours <= value else "behind"
+        case AtLeast(value=value):
+            return "ok" if ours >= value else "behind"
         case TimesThePeer(peer=name, factor=factor):
             rivals = [peer for peer in peers if (peer.contestant, peer.storage) == (name, storage)]
             times = [_times_better(ours, rival.value, figure) for rival in rivals]

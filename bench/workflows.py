@@ -13,3 +13,13 @@ def sleeper(context: Context) -> float:
     until: float = context.request_payload["until"]
     context.sleep_until("nap", until)
     return time.time() - until
+
+
+@workflow("bench-instance", retries=0)
+def instance(context: Context) -> None:
+    """Fails at once, sleeps for a day, or is done, as `end` says."""
+    match context.request_payload.get("end"):
+        case "errored":
+            raise RuntimeError("as it was told")
+        case "waiting":
+            context.sleep("day", "1d")
