@@ -20,7 +20,12 @@ SECTIONS = list(
 
 
 def test_each_section_has_a_translation():
-    assert SECTIONS == ["From Celery", "From Upstash Workflow", "From Temporal or DBOS"]
+    assert SECTIONS == [
+        "From Celery",
+        "From Upstash Workflow",
+        "From Cloudflare Workflows",
+        "From Temporal or DBOS",
+    ]
 
 
 @pytest.mark.django_db

@@ -61,6 +61,7 @@ def test_runs_are_started_watched_and_cancelled(environment: dict[str, str]):
     drain_here()
     perform("Watching runs", environment)
     perform("Cancelling", environment)
+    perform("Pausing", environment)
 
 
 def test_a_failed_run_is_found_and_resumed(environment: dict[str, str]):

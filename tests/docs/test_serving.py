@@ -10,7 +10,7 @@ import pytest
 from tests.compat.server import Server, own_database, running
 from tests.docs.examples import run_examples
 from tests.docs.pages import ROOT, read_code
-from tests.docs.test_clients import Reader, ports
+from tests.docs.test_clients import ports, reader_of
 from workflows_app.serving.options import Options
 
 __all__ = ["ports"]
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.processes
 def test_the_site_serves_its_workflows(tmp_path: Path, server: Server, ports: dict[str, str]):
-    reader = Reader(tmp_path, server, ports)
+    reader = reader_of(tmp_path, server, ports)
     try:
         reader.follow(read_code(PAGE, ("python", "console"), "A site"))
         reader.follow(read_code(PAGE, ("console",), "Who may start runs"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.docs.pages import ROOT, Block, read_code
 from workflows_app.engine.drain import drain_here
 from workflows_app.engine.leases import next_due
 from workflows_app.models import Run, Step
+from workflows_app.sdk.graph import graph_of_source
 
 PAGE = ROOT / "docs/versioning.md"
 PYTHON = ("python", "pycon")
@@ -86,3 +88,9 @@ def test_a_digest_goes_on_for_ever_under_one_id(clock: Clock):
     sent = Step.objects.filter(name="send").order_by("pk")
     assert [step.result for step in sent] == ['"issue 1: a letter"', '"issue 2: nothing new"']
     assert [run.is_live for run in runs] == [False, False, True]
+
+
+def test_the_graph_is_that_of_the_source():
+    source, graph = read_code(PAGE, ("python", "json"), "The graph of a version")
+
+    assert graph_of_source(source.text, "Parcel") == json.loads(graph.text)
