@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
@@ -75,6 +75,8 @@ class Code:
     """The module that it is defined in."""
     digest: str
     """SHA-256 of the source, and of the steps in functions that it calls."""
+    source: str = field(default="", compare=False)
+    """Empty when it is not known."""
 
 
 class Catalogue(Protocol):

@@ -16,6 +16,7 @@ from workflows_app.engine.turn_writes import end_run, owe_reports
 from workflows_app.engine.undoing import was_asked_for
 from workflows_app.errors import LeaseLost, LimitExceeded, PayloadTooLarge, RollbackAsked
 from workflows_app.models import DeadLetter, Event, Message, Run, Step, Waiter
+from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
     CallRequest,
@@ -139,10 +140,24 @@ def fail(run: Run, error: str) -> None:
     told = get_transport().handles_failure(run)
     state = DeadLetter.CallbackState.IN_PROGRESS if told else DeadLetter.CallbackState.NONE
     DeadLetter.objects.create(
-        account_id=run.account_id, run=run, callback_state=state, created_at=now
+        account_id=run.account_id,
+        run=run,
+        workflow=run.workflow,
+        callback_state=state,
+        created_at=now,
+        **_kind_of(error),
     )
     if told:
         owe_failure_callback(run, now)
+
+
+def _kind_of(error: str) -> dict[str, str]:
+    """What a failed run has in common with others of its workflow."""
+    info = decode_json(error)
+    return {
+        "error_type": str(info.get("cause") or info.get("type") or "")[:200],
+        "step": str(info.get("step") or info.get("key") or "")[:256],
+    }
 
 
 def end(

@@ -145,6 +145,7 @@ def make(account_id: int, name: str, code: Code, settings: Mapping[str, Any]) ->
         class_name=code.class_name,
         script_name=code.script_name,
         digest=code.digest,
+        source=code.source,
         graph=get_catalogue().graph_of(name),
         created_at=now,
         **settings,

@@ -1,6 +1,6 @@
 """The rows of the app: one aggregate per module."""
 
-from workflows_app.models.access import Account, Token
+from workflows_app.models.access import Account, Token, WorkflowLimit
 from workflows_app.models.dead_letters import DeadLetter
 from workflows_app.models.definitions import Definition, Version
 from workflows_app.models.flow_control import FlowControl
@@ -16,6 +16,7 @@ from workflows_app.models.publications import (
 )
 from workflows_app.models.runs import Attempt, Invocation, Run, RunLabel, Step
 from workflows_app.models.waiting import Event, Waiter
+from workflows_app.models.workers import Worker
 
 __all__ = [
     "Account",
@@ -39,4 +40,6 @@ __all__ = [
     "UrlGroupEndpoint",
     "Version",
     "Waiter",
+    "Worker",
+    "WorkflowLimit",
 ]

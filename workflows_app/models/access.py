@@ -108,3 +108,24 @@ class Token(models.Model):
     def revoke(self, now: datetime) -> None:
         self.revoked_at = now
         self.save(update_fields=["revoked_at"])
+
+
+class WorkflowLimit(models.Model):
+    """Limits the members of a group to some workflows, in the admin.
+
+    Who belongs to groups with such limits sees what one of them allows, and nothing that belongs to
+    no workflow; superusers see everything.
+    """
+
+    group = models.ForeignKey(
+        "auth.Group", on_delete=models.CASCADE, related_name="workflow_limits"
+    )
+    workflow = models.CharField(max_length=200, help_text="The registered name.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["group", "workflow"], name="one_limit_per_workflow"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group}: {self.workflow}"

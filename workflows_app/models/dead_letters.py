@@ -33,6 +33,12 @@ class DeadLetter(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="dead_letters")
     run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="dead_letter")
     run_id: int
+    # What they are grouped by, as their runs say it.
+    workflow = models.CharField(max_length=200, blank=True, editable=False)
+    error_type = models.CharField(max_length=200, blank=True, editable=False)
+    step = models.CharField(
+        max_length=256, blank=True, editable=False, help_text="Its name; empty for the function."
+    )
     callback_state = models.CharField(
         max_length=16, choices=CallbackState.choices, blank=True, default=CallbackState.NONE
     )
@@ -44,7 +50,14 @@ class DeadLetter(models.Model):
     objects = DeadLetterQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["account", "id"], name="dead_letter_by_account")]
+        permissions = [("retry_callback_deadletter", "Can retry failure callbacks")]
+        indexes = [
+            models.Index(fields=["account", "id"], name="dead_letter_by_account"),
+            models.Index(
+                fields=["account", "workflow", "error_type", "step", "id"],
+                name="dead_letter_by_error",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.public_id

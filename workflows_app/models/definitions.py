@@ -58,7 +58,12 @@ class Version(models.Model):
     public_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     class_name = models.CharField(max_length=255, help_text="Of the class, or of the function.")
     script_name = models.CharField(max_length=255, help_text="The module that it is defined in.")
-    digest = models.CharField(max_length=64, editable=False, help_text="SHA-256 of its source.")
+    digest = models.CharField(
+        max_length=64, editable=False, help_text="SHA-256 of its source and its graph."
+    )
+    source = models.TextField(
+        blank=True, default="", editable=False, help_text="Of the class or function; may be empty."
+    )
     graph = models.TextField(null=True, blank=True, help_text="JSON: its steps, as written.")  # noqa: DJ001 - null is "not known"
     step_limit = models.PositiveIntegerField(
         null=True, blank=True, help_text="The most steps of a run; empty for that of the settings."

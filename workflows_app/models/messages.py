@@ -147,6 +147,14 @@ class Message(models.Model):
         FlowControl, null=True, on_delete=models.SET_NULL, related_name="messages", db_index=False
     )
     key = models.CharField(max_length=320, blank=True, default="", help_text="The step it serves.")
+    at_step = models.CharField(
+        max_length=320,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The key of the step in flight, as its lease was renewed last.",
+    )
+    at_step_since = models.DateTimeField(null=True, help_text="When that attempt began.")
     request = models.TextField(
         blank=True,
         default="",

@@ -166,6 +166,16 @@ class Run(models.Model):
     objects = RunQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("trigger_run", "Can trigger runs"),
+            ("cancel_run", "Can cancel runs"),
+            ("pause_run", "Can pause runs"),
+            ("resume_run", "Can resume runs"),
+            ("restart_run", "Can restart runs"),
+            ("wake_run", "Can wake runs"),
+            ("fork_run", "Can fork runs from a step"),
+            ("notify_run", "Can send events to runs"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["live_id", "account"], name="one_live_run_per_id_and_account"
@@ -183,6 +193,9 @@ class Run(models.Model):
             models.Index(
                 fields=["account", "workflow", "status", "id"], name="run_by_workflow_status"
             ),
+            models.Index(fields=["version", "id"], name="run_by_version"),
+            models.Index(fields=["source", "id"], name="run_by_source"),
+            models.Index(fields=["created_at"], name="run_by_start"),
             models.Index(
                 fields=["ended_at"], condition=Q(expires_at__isnull=True), name="run_by_end"
             ),

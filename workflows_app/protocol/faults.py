@@ -12,13 +12,16 @@ from workflows_app.protocol.redaction import SENSITIVE
 
 def describe_error(error: BaseException, step: StepError | None = None) -> str:
     """JSON {"type", "message", "stack"}, with "step" and "key" of the step that led to it, and
-    "opened", the number of branches by path, where there were any.
+    "opened", the number of branches by path, where there were any; "cause" is the type of what a
+    StepError stands for.
     """
     info: dict[str, object] = {
         "type": type(error).__name__,
         "message": str(error),
         "stack": "".join(traceback.format_exception(error)),
     }
+    if isinstance(error, StepError):
+        info["cause"] = error.error_type
     if step is not None:
         info |= {"step": step.step, "key": step.key}
         info |= {"opened": step.opened} if step.opened else {}

@@ -40,11 +40,13 @@ class Registry:
 @lru_cache(maxsize=1000)
 def _code_of(workflow: Workflow) -> Code:
     function = workflow.function
-    source = f"{_source_of(function)}\0{_graph_of(workflow)}"
+    source = _source_of(function)
+    digested = f"{source}\0{_graph_of(workflow)}"
     return Code(
         class_name=_class_name(function),
         script_name=(function.__module__ or "")[-255:],
-        digest=sha256(source.encode()).hexdigest(),
+        digest=sha256(digested.encode()).hexdigest(),
+        source=source,
     )
 
 
