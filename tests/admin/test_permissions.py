@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from tests.admin import flows
@@ -27,6 +28,7 @@ from workflows_app.models import (
     Token,
     UrlGroup,
     Waiter,
+    WorkflowLimit,
 )
 
 VERBS = {
@@ -45,6 +47,7 @@ VERBS = {
     "waiter": [],
     "event": [],
     "invocation": [],
+    "workflowlimit": [],
 }
 ALL_VERBS = [(model, verb) for model, verbs in VERBS.items() for verb in verbs]
 
@@ -57,12 +60,14 @@ def rows_of(failed_run: Run, dead_letter: DeadLetter, clock: Clock) -> dict[str,
     flows.order.trigger(flow_control=FlowControlSpec(key="reports", parallelism=1))
     message = Message.objects.get()
     assert message.flow_control_id is not None
+    limit = WorkflowLimit.objects.create(group=Group.objects.create(name="others"), workflow="x")
     return {
         "run": failed_run.pk,
         "deadletter": dead_letter.pk,
         "account": account.pk,
         "token": Token.objects.get().pk,
         "message": message.pk,
+        "workflowlimit": limit.pk,
         "flowcontrol": message.flow_control_id,
         **_plain_rows(account, clock),
         **_rows_of_versions(account),
@@ -215,3 +220,59 @@ def test_a_verb_from_another_site_is_refused(sleeping_run: Run, admin_user):
     assert answer.status_code == 403
     sleeping_run.refresh_from_db()
     assert sleeping_run.is_live
+
+
+def test_a_verb_has_a_permission_of_its_own(client_with: Callable[..., Client], sleeping_run: Run):
+    client = client_with("view_run", "wake_run")
+    run = f"/admin/workflows_app/run/{sleeping_run.pk}"
+
+    page = client.get(f"{run}/change/")
+
+    assert "Wake now…" in page.content.decode()
+    assert "Cancel…" not in page.content.decode()
+    assert client.post(f"{run}/cancel/").status_code == 403
+    assert client.post(f"{run}/wake/").status_code == 302
+
+
+@pytest.fixture
+def limited_client(client_with: Callable[..., Client], rows_of: dict[str, int]) -> Client:
+    """Of a member of a group that is limited to the workflow of `sleeping_run`, who may see and do
+    everything with what that group sees.
+    """
+    verbs = ("view", "change", "delete", "add")
+    client = client_with(*(f"{verb}_{model}" for verb in verbs for model in VERBS))
+    group = Group.objects.create(name="nappers")
+    WorkflowLimit.objects.create(group=group, workflow=flows.nap.name)
+    User.objects.get(username="staff").groups.add(group)
+    return client
+
+
+def test_who_is_limited_to_a_workflow_sees_its_runs_alone(
+    limited_client: Client, sleeping_run: Run, failed_run: Run
+):
+    listed = limited_client.get("/admin/workflows_app/run/").content.decode()
+
+    assert sleeping_run.run_id in listed
+    assert failed_run.run_id not in listed
+    seen = limited_client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/change/")
+    assert seen.status_code == 200
+
+
+def test_who_is_limited_to_a_workflow_reaches_no_row_of_another_or_of_none(
+    limited_client: Client, rows_of: dict[str, int]
+):
+    for address in addresses(rows_of):
+        if not address.endswith(tuple(f"/{model}/" for model in VERBS)):
+            for answer in (limited_client.get(address), limited_client.post(address)):
+                assert answer.status_code in (302, 403, 404), address
+                assert answer.get("Location", "/admin/") == "/admin/", address
+    assert Run.objects.get(pk=rows_of["run"]).dead_letter is not None
+    assert Token.objects.usable().count() == 1
+
+
+def test_superusers_are_not_limited(admin_client: Client, admin_user, failed_run: Run):
+    group = Group.objects.create(name="nappers")
+    WorkflowLimit.objects.create(group=group, workflow=flows.nap.name)
+    admin_user.groups.add(group)
+
+    assert failed_run.run_id in admin_client.get("/admin/workflows_app/run/").content.decode()

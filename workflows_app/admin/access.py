@@ -10,11 +10,12 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from workflows_app.admin.displays import Tone, badge
+from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.values import hint
 from workflows_app.admin.verb_admin import VerbAdmin
 from workflows_app.admin.verbs import REVOKE, ROTATE
 from workflows_app.engine import accounts
-from workflows_app.models import Account, Token
+from workflows_app.models import Account, Token, WorkflowLimit
 
 
 @admin.register(Account)
@@ -48,7 +49,7 @@ class TokenAdmin(VerbAdmin):
     ordering = ("-id",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return admin.ModelAdmin.has_add_permission(self, request)
+        return ScopedAdmin.has_add_permission(self, request)
 
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
         new = ("account", "name", "scope")
@@ -99,3 +100,12 @@ class TokenAdmin(VerbAdmin):
             "secret": obj.secret,
         }
         return TemplateResponse(request, "admin/workflows_app/token/made.html", context)
+
+
+@admin.register(WorkflowLimit)
+class WorkflowLimitAdmin(ScopedAdmin):
+    list_display = ("group", "workflow")
+    list_filter = ("group",)
+    list_select_related = ("group",)
+    search_fields = ("workflow", "group__name")
+    ordering = ("group__name", "workflow")

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from workflows_app.admin.displays import NOTHING, Tone, ago, badge, linked_run_title, run_link, when
+from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.run_attempts import read_attempts
 from workflows_app.admin.run_errors import read_error
 from workflows_app.admin.run_filters import ByWorkflowOfRun
@@ -37,6 +38,7 @@ MESSAGE_LENGTH = 160
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(VerbAdmin):
+    workflow_path = "workflow"
     verbs = (RESUME_LETTER, RESTART_LETTER, RETRY_CALLBACK)
     list_display = ("entry", "run_name", "error", "callback")
     list_display_links = ("entry",)
@@ -46,7 +48,7 @@ class DeadLetterAdmin(VerbAdmin):
     ordering = ("-id",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+        return ScopedAdmin.has_delete_permission(self, request, obj)
 
     def delete_model(self, request: HttpRequest, obj: DeadLetter) -> None:
         dead_letters.delete(DeadLetter.objects.filter(pk=obj.pk))

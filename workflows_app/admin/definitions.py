@@ -46,6 +46,7 @@ class DeletionFilter(admin.SimpleListFilter):
 
 @admin.register(Definition)
 class DefinitionAdmin(RowAdmin):
+    workflow_path = "name"
     list_display = ("state", "name", "code", "account", "changed")
     list_display_links = ("name",)
     list_filter = (DeletionFilter, "account")
@@ -99,6 +100,7 @@ class DefinitionAdmin(RowAdmin):
 
 @admin.register(Version)
 class VersionAdmin(RowAdmin):
+    workflow_path = "definition__name"
     list_display = ("__str__", "definition", "script_name", "made")
     list_filter = ("definition__account",)
     list_select_related = ("definition",)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from workflows_app.admin.displays import NOTHING, Tone, badge, span
+from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.verb_admin import VerbAdmin
 from workflows_app.admin.verbs import PAUSE_KEY, PIN_KEY, RESET_RATE, RESUME_KEY, UNPIN_KEY
 from workflows_app.engine import clock
@@ -78,10 +79,10 @@ class FlowControlAdmin(VerbAdmin):
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return admin.ModelAdmin.has_add_permission(self, request)
+        return ScopedAdmin.has_add_permission(self, request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return admin.ModelAdmin.has_change_permission(self, request, obj)
+        return ScopedAdmin.has_change_permission(self, request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         if obj is None:

@@ -45,6 +45,7 @@ class DueFilter(admin.SimpleListFilter):
 
 @admin.register(Message)
 class MessageAdmin(VerbAdmin):
+    workflow_path = "run__workflow"
     list_display = ("kind", "run_name", "step", "due", "lease", "claims", "flow_control")
     list_display_links = ("kind",)
     list_filter = (DueFilter, "kind")

@@ -86,6 +86,7 @@ _FROM = _AGAIN + "looked at. Steps that began before this one keep their results
 
 CANCEL = Verb(
     name="cancel",
+    permission="cancel_run",
     label="Cancel",
     done="cancelled",
     consequence="The run ends now. A step at work may still finish, but its result is dropped.",
@@ -94,6 +95,7 @@ CANCEL = Verb(
 )
 WAKE = Verb(
     name="wake",
+    permission="wake_run",
     label="Wake now",
     done="woken",
     consequence="The run goes on now: its sleeps end and its retries fall due.",
@@ -102,6 +104,7 @@ WAKE = Verb(
 )
 PAUSE = Verb(
     name="pause",
+    permission="pause_run",
     label="Pause",
     done="paused",
     consequence="Nothing of the run starts until it is resumed; a step in flight goes on to its "
@@ -111,6 +114,7 @@ PAUSE = Verb(
 )
 RESUME = Verb(
     name="resume",
+    permission="resume_run",
     label="Resume",
     done="resumed",
     consequence="If it is paused, the run goes on, with as much time left of what it waits for as "
@@ -120,6 +124,7 @@ RESUME = Verb(
 )
 ROLL_BACK = Verb(
     name="roll-back",
+    permission="cancel_run",
     label="Cancel and roll back",
     done="to be rolled back",
     consequence=(
@@ -131,6 +136,7 @@ ROLL_BACK = Verb(
 )
 RESTART = Verb(
     name="restart",
+    permission="restart_run",
     label="Restart",
     done="restarted",
     consequence=_RESTARTS,
@@ -165,6 +171,7 @@ def _retry_callback(letter: DeadLetter) -> Deed:
 
 RESUME_LETTER = Verb(
     name="resume",
+    permission="resume_run",
     label="Resume",
     done="resumed",
     consequence=_RESUMES,
@@ -173,6 +180,7 @@ RESUME_LETTER = Verb(
 )
 RESTART_LETTER = Verb(
     name="restart",
+    permission="restart_run",
     label="Restart",
     done="restarted",
     consequence=_RESTARTS,
@@ -181,6 +189,7 @@ RESTART_LETTER = Verb(
 )
 RETRY_CALLBACK = Verb(
     name="retry-callback",
+    permission="retry_callback_deadletter",
     label="Retry failure callback",
     done="told again",
     consequence="The failure function, or failure URL, is told again that the run has failed.",

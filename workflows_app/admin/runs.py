@@ -50,6 +50,7 @@ class RunChangeList(ChangeList):
 
 @admin.register(Run)
 class RunAdmin(VerbAdmin):
+    workflow_path = "workflow"
     verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART)
     list_display = ("state", "run_name", "started", "took", "doing")
     list_display_links = ("run_name",)
@@ -146,12 +147,12 @@ class RunAdmin(VerbAdmin):
         if run is not None and self.has_view_permission(request, run):
             page = run_page.build(run, request.GET.get("steps", ""), self.url_of)
             context |= {"page": page, "title": run.workflow or run.url, "subtitle": None}
-            context |= {"may_restart": self.has_operate_permission(request)}
+            context |= {"may_restart": self.has_verb_permission(request, RESTART)}
         return super().change_view(request, object_id, form_url, context)
 
     def restart_view(self, request: HttpRequest, run_pk: int, step_pk: int) -> HttpResponse:
         """From one of its steps; asks, then does."""
-        if not self.has_operate_permission(request):
+        if not self.has_verb_permission(request, RESTART):
             raise PermissionDenied
         step = Step.objects.select_related("run").filter(run=run_pk, pk=step_pk).first()
         if step is None or not may_be_target(step):
@@ -181,7 +182,7 @@ class RunAdmin(VerbAdmin):
         """Nobody is led to what is to be hidden, and who comes all the same sees its hash."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        run = Run.objects.filter(pk=run_pk).only("redaction").first()
+        run = super().get_queryset(request).filter(pk=run_pk).only("redaction").first()
         value = rows.values_list(field, flat=True).first()
         if run is None or value is None:
             raise Http404

@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 
 from workflows_app.admin.paging import CappedPaginator
+from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.verbs import Deed, Verb, tally
 from workflows_app.engine.database import joining
 from workflows_app.errors import WorkflowsError
@@ -35,7 +36,7 @@ class Button:
 
 
 def as_action(verb: Verb) -> Action:
-    @admin.action(permissions=["operate"], description=verb.label)
+    @admin.action(description=verb.label)
     def act(model_admin: VerbAdmin, request: HttpRequest, rows: QuerySet[Any]) -> Any:
         return model_admin.act_on_many(request, verb, rows)
 
@@ -43,8 +44,10 @@ def as_action(verb: Verb) -> Action:
     return act
 
 
-class VerbAdmin(admin.ModelAdmin):
-    """Nobody adds, edits or deletes rows here; who has the change permission may use the verbs."""
+class VerbAdmin(ScopedAdmin):
+    """Nobody adds, edits or deletes rows here. Who has the change permission may use all verbs, and
+    others those whose own permission they have.
+    """
 
     verbs: tuple[Verb, ...] = ()
     paginator = CappedPaginator
@@ -71,8 +74,15 @@ class VerbAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return super().has_change_permission(request)
+    def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
+        if super().has_change_permission(request):
+            return True
+        return bool(verb.permission) and request.user.has_perm(f"workflows_app.{verb.permission}")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        denied = {verb.name for verb in self.verbs if not self.has_verb_permission(request, verb)}
+        actions = super().get_actions(request)
+        return {name: action for name, action in actions.items() if name not in denied}
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -109,17 +119,17 @@ class VerbAdmin(admin.ModelAdmin):
 
     def buttons(self, request: HttpRequest, object_id: str) -> list[Button]:
         row = self.get_object(request, unquote(object_id))
-        if row is None or not self.has_operate_permission(request):
+        if row is None:
             return []
         return [
             Button(label=f"{verb.label}…", url=self.url_of(verb.name, quote(row.pk)))
             for verb in self.verbs
-            if verb.offered(row)
+            if verb.offered(row) and self.has_verb_permission(request, verb)
         ]
 
     def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
         """Asks, then does."""
-        if not self.has_operate_permission(request):
+        if not self.has_verb_permission(request, verb):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:

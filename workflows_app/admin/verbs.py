@@ -36,6 +36,8 @@ class Verb:
     """What will happen, said before it is confirmed."""
     act: Callable[[Any], Deed]
     offered: Callable[[Any], bool]
+    permission: str = ""
+    """The codename of the permission to use this verb alone, as "cancel_run"."""
 
 
 _REASONS = {

@@ -19,6 +19,7 @@ from workflows_app.protocol.redaction import redactor_of
 
 @admin.register(Waiter)
 class WaiterAdmin(RowAdmin):
+    workflow_path = "run__workflow"
     list_display = ("event_id", "run_name", "step_key", "since", "gives_up")
     list_select_related = ("run",)
     list_filter = ("account",)
@@ -62,6 +63,7 @@ class WaiterAdmin(RowAdmin):
 
 @admin.register(Event)
 class EventAdmin(RowAdmin):
+    workflow_path = "run__workflow"
     list_display = ("event_id", "run_name", "came")
     list_select_related = ("run",)
     search_fields = ("event_id__startswith", "run__run_id__startswith")
@@ -90,6 +92,7 @@ class EventAdmin(RowAdmin):
 
 @admin.register(Invocation)
 class InvocationAdmin(RowAdmin):
+    workflow_path = "parent__workflow"
     list_display = ("invoked", "state", "invoker", "step_key", "since")
     list_display_links = ("since",)
     list_select_related = ("parent", "child")
