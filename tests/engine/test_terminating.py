@@ -18,7 +18,7 @@ from workflows_app.engine.definitions import is_terminating, terminate
 from workflows_app.engine.drain import drain_here
 from workflows_app.engine.pausing import pause
 from workflows_app.engine.states import State
-from workflows_app.errors import UnknownWorkflow
+from workflows_app.errors import InvalidInput, UnknownWorkflow
 from workflows_app.models import Account, Definition, Message, Run, Schedule
 
 pytestmark = pytest.mark.django_db
@@ -172,3 +172,10 @@ def test_a_deleted_workflow_has_neither_runs_nor_schedules(
         definitions.find_definition(account, "story")
     assert not Schedule.objects.exists()
     assert statuses() == {"before": "canceled", "after": "running"}
+
+
+def test_runs_that_have_ended_cannot_be_asked_for(definition: Definition) -> None:
+    with pytest.raises(InvalidInput, match="not those that are failed"):
+        terminate(definition, [State.WAITING, State.FAILED])
+
+    assert not is_terminating(definition)

@@ -13,7 +13,7 @@ from workflows_app.engine.leases import Lease
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.engine.settling import retry
 from workflows_app.engine.states import State, in_state
-from workflows_app.errors import LeaseLost
+from workflows_app.errors import InvalidInput, LeaseLost
 from workflows_app.models import Definition, Message, Run
 from workflows_app.protocol.codec import decode_json, encode_json
 
@@ -31,7 +31,10 @@ LIVE = (
 def terminate(definition: Definition, states: Collection[State] = LIVE) -> None:
     """Cancel, without rolling them back, all runs that are there now and in one of these states
     when a worker comes to look; with those that are still to be ended since an earlier call.
+    Raises InvalidInput for states in which runs have ended.
     """
+    if ended := sorted(set(states) - set(LIVE)):
+        raise InvalidInput(f"only live runs can be terminated, not those that are {ended[0]}")
     with joining():
         locked = Definition.objects.select_for_update().get(pk=definition.pk)
         before = Message.objects.filter(definition=locked).first()
