@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -54,10 +55,10 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
     assert page_of(admin_client, run_called("order-1")) == "\n".join(
         [
             "admin-order",
-            "Restart…",
             "History",
             "succeeded order-1 shop",
             "took 0 s",
+            "Restart…",
             "URL",
             "http://127.0.0.1:8000/serve/admin-order",
             "Started",
@@ -104,9 +105,10 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
     assert page_of(admin_client, failed_run) == "\n".join(
         [
             "admin-charge",
-            "Resume…\nRestart…\nHistory",
+            "History",
             "failed card-5 shop card",
             "at charge-card: ConnectionError took 1 min",
+            "Resume…\nRestart…",
             "URL\nhttp://127.0.0.1:8000/serve/admin-charge",
             "Started\n12:00:00 1 min ago",
             "Ended\n12:01:00 just now",
@@ -148,7 +150,7 @@ def test_a_sleeping_run_says_when_it_wakes_and_what_is_owed(
     page = page_of(admin_client, sleeping_run)
 
     assert "asleep nap-1\nin night wakes in 7 h started 1 h ago" in page
-    assert "Cancel…\nCancel and roll back…\nWake now…\nPause…\nRestart…\nHistory" in page
+    assert "Cancel…\nCancel and roll back…\nWake now…\nPause…\nRestart…" in page
     assert "night sleep +0 s 1 h 1 ends in 7 h, at 20:00:00" in page
     assert ("Owed work\nWork Step Due Lease Claims\ngo on with the function in 7 h free 1") in page
 
@@ -426,6 +428,31 @@ def test_numbers_of_the_page_do_not_follow_the_language(
         '<rect x="0.0" width="6.0" y="1" height="10" rx="2"/>',
         '<rect x="0.0" width="1000.0" y="1" height="10" rx="2"/>',
     ]
+
+
+# -- the part that changes
+
+
+def test_the_part_that_changes_is_to_be_had_alone_and_is_what_the_page_shows(
+    admin_client: Client, sleeping_run: Run
+):
+    page = admin_client.get(url(sleeping_run))
+
+    part = admin_client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/fragment/")
+
+    assert part.content.decode().strip() in page.content.decode()
+
+
+def test_the_part_that_changes_is_for_those_who_may_see_the_run(
+    client_with: Callable[..., Client], sleeping_run: Run
+):
+    client = client_with("view_deadletter")
+
+    assert client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/fragment/").status_code == 403
+
+
+def test_the_part_that_changes_of_no_run_is_not_found(admin_client: Client):
+    assert admin_client.get("/admin/workflows_app/run/404/fragment/").status_code == 404
 
 
 # -- many steps

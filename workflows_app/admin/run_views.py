@@ -1,0 +1,154 @@
+"""The addresses under one run: its page, the part of it that changes, its values, its verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from workflows_app.admin import run_page
+from workflows_app.admin.run_verbs import RESTART, restart_from
+from workflows_app.admin.values import mask
+from workflows_app.admin.verb_admin import Button, VerbAdmin
+from workflows_app.engine.restarting import may_be_target
+from workflows_app.models import Invocation, Run, Step
+from workflows_app.protocol.redaction import redacted, redactor_of
+
+
+class RunPageAdmin(VerbAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        value = self.admin_site.admin_view(self.value_view)
+        step_value = self.admin_site.admin_view(self.step_value_view)
+        restart = self.admin_site.admin_view(self.restart_view)
+        fragment = self.admin_site.admin_view(self.fragment_view)
+        return [
+            path("<int:run_pk>/fragment/", fragment, name=self._url_name("fragment")),
+            path(
+                "<int:run_pk>/restart/<int:step_pk>/", restart, name=self._url_name("restart_from")
+            ),
+            path("<int:run_pk>/value/<str:field>/", value, name=self._url_name("value")),
+            path(
+                "<int:run_pk>/steps/<int:step_pk>/<str:field>/",
+                step_value,
+                name=self._url_name("step_value"),
+            ),
+            *super().get_urls(),
+        ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> list[Any]:
+        """None: the page is drawn by its own template."""
+        return []
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        run = self.get_object(request, unquote(object_id))
+        context = dict(extra_context or {})
+        if run is not None and self.has_view_permission(request, run):
+            context |= {"title": run.workflow or run.url, "subtitle": None}
+            context |= self._context(request, run)
+        return super().change_view(request, object_id, form_url, context)
+
+    def fragment_view(self, request: HttpRequest, run_pk: int) -> HttpResponse:
+        """What of the page changes while the run goes on, as the page itself has it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self.get_object(request, str(run_pk))
+        if run is None:
+            raise Http404
+        return TemplateResponse(
+            request, "admin/workflows_app/run/_live.html", self._context(request, run)
+        )
+
+    def _context(self, request: HttpRequest, run: Run) -> dict[str, Any]:
+        return {
+            "page": run_page.build(run, request.GET.get("steps", ""), self.url_of),
+            "verbs": self.verb_buttons(request, run),
+            "may_restart": self.has_verb_permission(request, RESTART),
+        }
+
+    def buttons(self, request: HttpRequest, object_id: str) -> list[Button]:
+        """None beside the title: they change with the run, see `verb_buttons`."""
+        return []
+
+    def verb_buttons(self, request: HttpRequest, run: Run) -> dict[str, Button]:
+        """What this user may have done with the run now, by the names of the verbs."""
+        return {
+            verb.name: Button(label=f"{verb.label}…", url=self.url_of(verb.name, quote(run.pk)))
+            for verb in self.verbs
+            if verb.offered(run) and self.has_verb_permission(request, verb)
+        }
+
+    def restart_view(self, request: HttpRequest, run_pk: int, step_pk: int) -> HttpResponse:
+        """From one of its steps; asks, then does."""
+        if not self.has_verb_permission(request, RESTART):
+            raise PermissionDenied
+        step = Step.objects.select_related("run").filter(run=run_pk, pk=step_pk).first()
+        if step is None or not may_be_target(step):
+            raise Http404
+        return self.verb_view(request, str(run_pk), restart_from(step))
+
+    def value_view(self, request: HttpRequest, run_pk: int, field: str) -> HttpResponse:
+        """The whole of a payload or result."""
+        if field not in ("payload", "result"):
+            raise Http404
+        return self._whole(request, run_pk, Run.objects.filter(pk=run_pk), field)
+
+    def step_value_view(
+        self, request: HttpRequest, run_pk: int, step_pk: int, field: str
+    ) -> HttpResponse:
+        """The whole of a step's input or result, or of what was published; of a sensitive step
+        there is nothing to see.
+        """
+        if field not in ("input", "result", "raw"):
+            raise Http404
+        steps = Step.objects.filter(run=run_pk, pk=step_pk)
+        return self._whole(request, run_pk, steps.filter(sensitive=False), field)
+
+    def _whole(
+        self, request: HttpRequest, run_pk: int, rows: QuerySet[Any], field: str
+    ) -> HttpResponse:
+        """Nobody is led to what is to be hidden, and who comes all the same sees its hash."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = super().get_queryset(request).filter(pk=run_pk).only("redaction").first()
+        value = rows.values_list(field, flat=True).first()
+        if run is None or value is None:
+            raise Http404
+        redactor = redactor_of(run.redaction)
+        # Steps hold requests and answers, with headers in them, and results of other runs.
+        hides_step = redactor.hides_anything or _of_hidden_run(run_pk, rows)
+        if redactor.hides_bodies or (rows.model is Step and hides_step):
+            content = value.encode() if isinstance(value, str) else bytes(value)
+            return plain(redacted(content))
+        return plain(value if isinstance(value, str) else bytes(value))
+
+
+def _of_hidden_run(run_pk: int, rows: QuerySet[Any]) -> bool:
+    """Whether one of the steps, if they are steps, invoked a run that hides something."""
+    if rows.model is not Step:
+        return False
+    invoked = Invocation.objects.filter(parent=run_pk, key__in=rows.values("key"))
+    return invoked.exclude(child__redaction="").exists()
+
+
+def plain(value: str | bytes) -> HttpResponse:
+    """A stored value as text, or as a file when it is none; never as a page with scripts."""
+    try:
+        text = value if isinstance(value, str) else value.decode()
+    except UnicodeDecodeError:
+        response = HttpResponse(value, content_type="application/octet-stream")
+        response["Content-Disposition"] = 'attachment; filename="value.bin"'
+    else:
+        response = HttpResponse(mask(text), content_type="text/plain; charset=utf-8")
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
