@@ -16,7 +16,8 @@ from workflows_app.engine import delivery, events, leases, pausing, run_moves
 from workflows_app.engine.continuing import continuation_of
 from workflows_app.engine.creating import create
 from workflows_app.engine.drain import drain_here
-from workflows_app.engine.restarting import StepTarget, restart
+from workflows_app.engine.restarting import restart
+from workflows_app.engine.step_targets import StepTarget
 from workflows_app.engine.triggering import trigger
 from workflows_app.errors import Refused, RunNotFound
 from workflows_app.models import (

@@ -13,13 +13,8 @@ from tests.shells import Define
 from workflows_app import StepError, Workflow, WorkflowNonRetryableError
 from workflows_app.engine import run_moves
 from workflows_app.engine.drain import drain_here
-from workflows_app.engine.restarting import (
-    StepTarget,
-    TargetKind,
-    may_be_target,
-    restart,
-    target_of,
-)
+from workflows_app.engine.restarting import restart
+from workflows_app.engine.step_targets import StepTarget, TargetKind, may_be_target, target_of
 from workflows_app.errors import InvalidInput, Refused
 from workflows_app.models import Invocation, Run, Step
 
@@ -123,7 +118,7 @@ def test_a_run_keeps_what_came_before_the_step(
         (named("work", "fly"), 'has begun 0 steps of the kind "work" that are called "fly"'),
         (named("sleep", "mail"), 'has begun 0 steps of the kind "sleep"'),
         (named("work", "mail", 3), 'has begun 2 steps of the kind "work" that are called'),
-        (named("work", "mail", 0), "cannot be restarted from number 0"),
+        (named("work", "mail", 0), "cannot begin again from number 0"),
         (named("work", "mail#2"), "has begun 0 steps"),
     ],
 )
@@ -387,7 +382,7 @@ def test_a_step_after_one_that_was_undone_is_refused(
 
     assert refusal.value.message == (
         'run order-7 was rolled back: what step "charge" had done has been undone, so its result '
-        "cannot be kept; restart the run from there, or from its beginning"
+        "cannot be kept; it may begin again from there, or from its beginning"
     )
     assert Run.objects.count() == 1
 

@@ -56,8 +56,8 @@ def test_it_begins_with_a_step_that_is_named(ways: str, api: Api, order: Run) ->
     ("asked", "sentence"),
     [
         ({"step": "fly"}, 'has begun 0 steps of the kind "work" that are called "fly"'),
-        ({"step": "pay", "count": 2}, "cannot be restarted from number 2"),
-        ({"step": "pay", "count": 0}, "cannot be restarted from number 0"),
+        ({"step": "pay", "count": 2}, "cannot begin again from number 2"),
+        ({"step": "pay", "count": 0}, "cannot begin again from number 0"),
         ({"step": "pay", "count": "x"}, "count"),
         ({"step": "pay", "kind": "rest"}, "of the kind work, sleep, wait, not 'rest'"),
         ({"count": 2}, "name it as step"),

@@ -14,7 +14,7 @@ from workflows_app.admin.displays import run_link
 from workflows_app.admin.run_attempts import AttemptRow, read_attempts
 from workflows_app.admin.timeline import Bar, Timeline
 from workflows_app.admin.values import ErrorShown, Shown, head, length, show, show_error
-from workflows_app.engine.restarting import may_be_target
+from workflows_app.engine.step_targets import may_be_target
 from workflows_app.models import Run, Step
 from workflows_app.protocol.faults import is_cancellation
 from workflows_app.protocol.hiding import hidden_error, hidden_exchange, hidden_value

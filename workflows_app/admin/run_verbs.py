@@ -7,8 +7,9 @@ from dataclasses import replace
 from workflows_app.admin.verbs import Deed, Verb
 from workflows_app.engine import dead_letters, pausing, run_moves
 from workflows_app.engine.continuing import continuation_of
-from workflows_app.engine.restarting import StepTarget, restart, target_of
+from workflows_app.engine.restarting import restart
 from workflows_app.engine.states import State
+from workflows_app.engine.step_targets import StepTarget, target_of
 from workflows_app.errors import DeadLetterNotFound
 from workflows_app.models import DeadLetter, Run, Step
 

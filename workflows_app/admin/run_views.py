@@ -15,7 +15,7 @@ from workflows_app.admin import run_page
 from workflows_app.admin.run_verbs import RESTART, restart_from
 from workflows_app.admin.values import mask
 from workflows_app.admin.verb_admin import Button, VerbAdmin
-from workflows_app.engine.restarting import may_be_target
+from workflows_app.engine.step_targets import may_be_target
 from workflows_app.models import Invocation, Run, Step
 from workflows_app.protocol.redaction import redacted, redactor_of
 

@@ -91,13 +91,8 @@ def begin(new: Sequence[tuple[Run, RunRequest]], now: datetime) -> None:
 
 def check(request: RunRequest) -> None:
     """Raises InvalidInput, with a sentence for the caller, when the request cannot become a run."""
-    settings = get_settings()
     check_url(request.url)
-    if len(request.body) > settings.MAX_PAYLOAD_BYTES:
-        raise PayloadTooLarge(
-            f"the payload has {len(request.body)} bytes; this server accepts "
-            f"{settings.MAX_PAYLOAD_BYTES}"
-        )
+    check_payload(request.body)
     if len(request.content_type) > _LONGEST_TEXT:
         raise InvalidInput(f"a content type has at most {_LONGEST_TEXT} characters")
     check_storable("a content type", request.content_type)
@@ -114,6 +109,13 @@ def check(request: RunRequest) -> None:
         labels=request.labels,
         flow_control=request.flow_control,
     )
+
+
+def check_payload(payload: bytes) -> None:
+    """Raises PayloadTooLarge."""
+    most = get_settings().MAX_PAYLOAD_BYTES
+    if len(payload) > most:
+        raise PayloadTooLarge(f"the payload has {len(payload)} bytes; this server accepts {most}")
 
 
 def _check_times(request: RunRequest) -> None:

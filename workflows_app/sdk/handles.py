@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from workflows_app.sdk.launching import engine
+from workflows_app.sdk.launching import Fork, engine
+from workflows_app.sdk.payloads import encode_payload
+
+THE_SAME: Any = object()
+"""Stands for the payload that the forked run has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHandle:
     """A run, or what has gone on in its place under its id. What it is told takes effect with the
-    caller's transaction; each verb says which state the run is in then, and all but `restart` raise
-    RunEnded when it has ended.
+    caller's transaction; each verb says which state the run is in then, and all but `restart` and
+    `fork` raise RunEnded when it has ended.
     """
 
     workflow_run_id: str
@@ -48,6 +53,30 @@ class RunHandle:
         return engine().restart(
             self.workflow_run_id, self.workflow, step=step, count=count, kind=kind
         )
+
+    def fork(
+        self,
+        step: str | None = None,
+        *,
+        count: int = 1,
+        kind: str = "work",
+        payload: Any = THE_SAME,
+        workflow_run_id: str | None = None,
+    ) -> RunHandle:
+        """Start another run like it, with an id of its own: whole, or from a step, as `restart`
+        does, with its payload or another one. This one stays as it is, and goes on if it is live.
+
+        Raises NotSerializable, and what `restart` raises; Refused also for an id in use.
+        """
+        asked = Fork(
+            step=step,
+            count=count,
+            kind=kind,
+            payload=None if payload is THE_SAME else encode_payload(payload),
+            run_id=workflow_run_id,
+        )
+        forked = engine().fork(self.workflow_run_id, self.workflow, asked)
+        return RunHandle(workflow_run_id=forked, workflow=self.workflow)
 
 
 def get_run(workflow_run_id: str, workflow: str | None = None) -> RunHandle:

@@ -22,6 +22,18 @@ class StepDefaults:
     timeout: timedelta | None = timedelta(minutes=10)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """How a fork is to differ from its run."""
+
+    step: str | None
+    count: int
+    kind: str
+    payload: tuple[bytes, str] | None
+    """With its content type; None is that of the run."""
+    run_id: str | None
+
+
 class Launcher(Protocol):
     def trigger(self, requests: list[RunRequest]) -> list[TriggeredRun]: ...
 
@@ -43,6 +55,9 @@ class Launcher(Protocol):
     def restart(
         self, run_id: str, workflow: str | None, *, step: str | None, count: int, kind: str
     ) -> str: ...
+
+    def fork(self, run_id: str, workflow: str | None, asked: Fork) -> str:
+        """The id of the other run."""
 
     def middlewares(self) -> Sequence[Middleware]:
         """Those of all runs, outside of their workflows' own."""

@@ -17,7 +17,9 @@ from workflows_app.engine import (
     triggering,
 )
 from workflows_app.engine.addresses import serve_url, served_name
-from workflows_app.engine.restarting import restart, step_target
+from workflows_app.engine.forking import fork
+from workflows_app.engine.restarting import restart
+from workflows_app.engine.step_targets import step_target
 from workflows_app.models import Account, Run
 from workflows_app.protocol.delays import delay_expression
 from workflows_app.protocol.endpoints import started_for_sdk
@@ -25,7 +27,7 @@ from workflows_app.protocol.runs import InlineRun, RunRequest, TriggeredRun
 from workflows_app.protocol.urls import check_url
 from workflows_app.sdk import authoring, launching
 from workflows_app.sdk.events import NotifiedRun
-from workflows_app.sdk.launching import StepDefaults
+from workflows_app.sdk.launching import Fork, StepDefaults
 from workflows_app.sdk.middlewares import Middleware
 from workflows_app.worker.middlewares import import_middlewares
 from workflows_app.worker.registry import Registry
@@ -81,6 +83,12 @@ class Engine:
         restart(self._find(run_id, workflow), target)
         # A worker may have taken it already.
         return states.State.QUEUED.value
+
+    def fork(self, run_id: str, workflow: str | None, asked: Fork) -> str:
+        step = asked.step
+        target = None if step is None else step_target(step, asked.count, asked.kind)
+        run = self._find(run_id, workflow)
+        return fork(run, target, payload=asked.payload, run_id=asked.run_id).run_id
 
     def _find(self, run_id: str, workflow: str | None) -> Run:
         return run_moves.find_run(self._account, run_id, workflow)

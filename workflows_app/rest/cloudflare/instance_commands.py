@@ -10,8 +10,9 @@ from rest_framework.response import Response
 
 from workflows_app.engine import clock, pausing, run_moves
 from workflows_app.engine.events import notify_run
-from workflows_app.engine.restarting import StepTarget, TargetKind, restart
+from workflows_app.engine.restarting import restart
 from workflows_app.engine.states import State, state_of
+from workflows_app.engine.step_targets import StepTarget, TargetKind
 from workflows_app.errors import InvalidInput, Refused
 from workflows_app.models import Run
 from workflows_app.protocol.codec import encode_json

@@ -10,8 +10,9 @@ from rest_framework.response import Response
 
 from workflows_app.engine import pausing, run_moves
 from workflows_app.engine.remote.journal import all_elements
-from workflows_app.engine.restarting import StepTarget, TargetKind, restart, step_target
+from workflows_app.engine.restarting import restart
 from workflows_app.engine.states import State
+from workflows_app.engine.step_targets import StepTarget, TargetKind, step_target
 from workflows_app.errors import InvalidInput, Refused, RunNotFound
 from workflows_app.models import Account, Run
 from workflows_app.protocol.ids import check_run_id, start_message_id
