@@ -28,6 +28,8 @@ NOTHING_TO_RUN = 5
 
 CLIENTS, FAULTS = "tests/compat", "tests/faults"
 """These bring servers and databases of their own."""
+BROWSER = "tests/browser"
+"""Its tests start the site on the configured database."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,15 @@ def functions(sqlite: Pass, postgres: Pass | None) -> Lanes:
 
 
 def processes(sqlite: Pass, postgres: Pass | None) -> Lanes:
-    selected = ("processes", "-m", "processes", "--ignore", CLIENTS, "--ignore", FAULTS)
+    ignored = [word for each in (CLIENTS, FAULTS, BROWSER) for word in ("--ignore", each)]
+    selected = ("processes", "-m", "processes", *ignored)
+    console = sqlite.of("the console in a browser", BROWSER)
     faults = both("faults", FAULTS, sqlite)
     if postgres is None:
-        return [[sqlite.of(*selected)], faults]
+        return [[sqlite.of(*selected), console], faults]
     return [
-        [each.of(*selected), then] for each, then in zip((sqlite, postgres), faults, strict=True)
+        [sqlite.of(*selected), console, faults[0]],
+        [postgres.of(*selected), faults[1]],
     ]
 
 
