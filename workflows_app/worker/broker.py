@@ -14,6 +14,7 @@ import uuid
 from typing import Any, NoReturn
 
 from django_q.brokers import Broker
+from django_q.signals import post_spawn
 from django_q.signing import SignedPackage
 
 from workflows_app.engine import clock
@@ -84,6 +85,8 @@ class DoorbellBroker(Broker):  # type: ignore[misc]  # django-q2 ships no types
         """
         if multiprocessing.parent_process() is not None:
             endings.prepare_sentinel()
+            # The workers are forked later, and have it from their parent.
+            post_spawn.connect(tasks.spawned, dispatch_uid="workflows_app.worker")
         return True
 
     def info(self) -> str:

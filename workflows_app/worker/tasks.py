@@ -8,7 +8,7 @@ from multiprocessing.sharedctypes import RawValue
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import drain as engine
-from workflows_app.engine import pruning
+from workflows_app.engine import presence, pruning
 from workflows_app.worker import endings
 
 answered = RawValue("d", 0.0)
@@ -16,7 +16,16 @@ answered = RawValue("d", 0.0)
 reported = RawValue("d", 0.0)
 """When the cluster's monitor took a worker's report last."""
 
+_ready_to_end = False
 _prepared = False
+
+
+def spawned(**_said: object) -> None:
+    """A worker of the cluster begins: from now on it is seen to be there, also while it has nothing
+    to do.
+    """
+    _get_ready_to_end()
+    presence.begin(get_settings().THREADS)
 
 
 def drain() -> None:
@@ -29,17 +38,27 @@ def drain() -> None:
 
 
 def _prepare() -> None:
-    """Once per worker process: an end, however it comes, gives the leases back; and what ended long
-    ago is to be forgotten.
-    """
+    """Once per worker process: what ended long ago is to be forgotten."""
     global _prepared
     if _prepared:
         return
     _prepared = True
-    endings.before_end(_stop)
-    util.Finalize(None, _stop, exitpriority=100)
+    _get_ready_to_end()
     pruning.owe()
 
 
+def _get_ready_to_end() -> None:
+    """Once per worker process: an end, however it comes, gives the leases back."""
+    global _ready_to_end
+    if _ready_to_end:
+        return
+    _ready_to_end = True
+    endings.before_end(_stop)
+    util.Finalize(None, _stop, exitpriority=100)
+
+
 def _stop() -> None:
-    engine.crew().stop(get_settings().SHUTDOWN_GRACE.total_seconds())
+    try:
+        engine.crew().stop(get_settings().SHUTDOWN_GRACE.total_seconds())
+    finally:
+        presence.end()

@@ -13,7 +13,7 @@ from django.core.management import CommandError, CommandParser
 from django.db import Error as AnyDatabaseError
 
 from workflows_app.conf import get_settings
-from workflows_app.engine import pruning
+from workflows_app.engine import presence, pruning
 from workflows_app.engine.drain import Crew
 from workflows_app.management import arguments
 from workflows_app.management.console import Console
@@ -43,6 +43,7 @@ def run(console: Console, options: Options) -> None:
     threads = options["threads"] or settings.THREADS
     crew = Crew(threads)
     _mark(options["ready_file"])
+    presence.begin(threads)
     console.say(f"working with {threads} threads")
     try:
         _work(crew, stopping)
@@ -68,6 +69,7 @@ def _leave(console: Console, crew: Crew, grace: float) -> None:
     except AnyDatabaseError as error:
         console.say(f"leases could not be given back, and will run out by themselves: {error}")
         status = 1
+    presence.end()
     sys.stdout.flush()
     sys.stderr.flush()
     # A step that is still at work must not hold up the end: nothing of it could be recorded.
