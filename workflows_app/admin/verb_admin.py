@@ -57,7 +57,7 @@ class VerbAdmin(ScopedAdmin):
     sortable_by = ()
 
     class Media:
-        css = {"all": ["workflows_app/admin.css"]}
+        css = {"all": ["workflows_app/admin.css", "workflows_app/graph.css"]}
 
     def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
         super().__init__(model, admin_site)
