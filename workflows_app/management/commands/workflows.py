@@ -20,6 +20,7 @@ from workflows_app.management.verbs import (
     health,
     keys,
     prune,
+    seed,
     tokens,
     trigger,
     worker,
@@ -36,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "check": check,
     "prune": prune,
     "health": health,
+    "seed": seed,
 }
 SERVING = ("dev", "demo", "worker")
 """Verbs that stay, for which the project's settings had better be right."""
