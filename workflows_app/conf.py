@@ -104,6 +104,10 @@ class Settings:
     """How long ended runs are kept; None keeps them for ever."""
     MAX_RETENTION: timedelta | None = timedelta(days=30)
     """The longest that may be asked for; None for up to a thousand years."""
+    STREAMS: int | None = None
+    """How many streams of events one process keeps open; None for 2 where each has a thread of its
+    own (WSGI), and 200 elsewhere.
+    """
     READY_LAG: timedelta = timedelta(seconds=60)
     """/healthz fails when due work has waited longer than this."""
 
