@@ -121,6 +121,8 @@ def test_a_trigger_stores_a_run_and_the_message_that_it_is_to_begin(
         "kind": "turn",
         "due_at": clock.now,
         "claims": 0,
+        "at_step": "",
+        "at_step_since": None,
         "wakes": 0,
         "flow_control": None,
         "key": "",

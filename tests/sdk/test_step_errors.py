@@ -89,6 +89,7 @@ def test_a_step_error_that_nothing_handles_fails_the_run_at_once(rehearse: Rehea
     stack = error.pop("stack")
     assert error == {
         "type": "StepError",
+        "cause": "ConnectionError",
         "message": 'step "charge" failed after 3 attempts: ConnectionError: no funds',
         "step": "charge",
         "key": "charge",
