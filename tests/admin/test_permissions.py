@@ -122,7 +122,8 @@ def addresses(rows_of: dict[str, int]) -> list[str]:
     step = Step.objects.filter(run=rows_of["run"]).first()
     assert step is not None
     run = f"/admin/workflows_app/run/{rows_of['run']}"
-    return [*found, f"{run}/value/payload/", f"{run}/steps/{step.pk}/result/"]
+    values = [f"{run}/value/payload/", f"{run}/steps/{step.pk}/result/"]
+    return [*found, *values, f"{run}/fork/", f"{run}/fork/{step.pk}/", f"{run}/notify/"]
 
 
 def test_a_stranger_is_sent_to_the_login_from_every_address(

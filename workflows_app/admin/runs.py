@@ -14,7 +14,9 @@ from django.utils.safestring import SafeString
 from workflows_app.admin.activity import activities_of
 from workflows_app.admin.displays import run_title, span, when
 from workflows_app.admin.doing import Activity
+from workflows_app.admin.forking import ForkAdmin
 from workflows_app.admin.live import LiveRunAdmin
+from workflows_app.admin.notifying import NotifyAdmin
 from workflows_app.admin.run_filters import StartedFilter, StateFilter, WorkflowFilter
 from workflows_app.admin.run_verbs import (
     CANCEL,
@@ -42,7 +44,7 @@ class RunChangeList(ChangeList):
 
 
 @admin.register(Run)
-class RunAdmin(LiveRunAdmin, RunPageAdmin):
+class RunAdmin(ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPageAdmin):
     workflow_path = "workflow"
     verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART)
     list_display = ("state", "run_name", "started", "took", "doing")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
 
 from workflows_app.engine import accounts, flow_control, publication_moves, queues, schedules
 from workflows_app.errors import DeadLetterNotFound, Refused, WorkflowsError
 from workflows_app.models import Account, FlowControl, Publication, Queue, Schedule, Token
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +32,10 @@ class Verb:
     """`act` raises WorkflowsError when it is refused; `offered` only decides about a button."""
 
     name: str
-    label: str
-    done: str
+    label: Words
+    done: Words
     """As in "3 cancelled"."""
-    consequence: str
+    consequence: Words
     """What will happen, said before it is confirmed."""
     act: Callable[[Any], Deed]
     offered: Callable[[Any], bool]

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from workflows_app.admin.activity import activity_of
 from workflows_app.admin.displays import linked_run_title, run_link, when
+from workflows_app.admin.notifying import SendAdmin
 from workflows_app.admin.row_page import RowAdmin, RowPage, show_content, shown
 from workflows_app.admin.values import show
 from workflows_app.models import Event, Invocation, Waiter
@@ -18,7 +19,7 @@ from workflows_app.protocol.redaction import redactor_of
 
 
 @admin.register(Waiter)
-class WaiterAdmin(RowAdmin):
+class WaiterAdmin(SendAdmin, RowAdmin):
     workflow_path = "run__workflow"
     list_display = ("event_id", "run_name", "step_key", "since", "gives_up")
     list_select_related = ("run",)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -39,13 +39,18 @@ class Notified:
         return "" if self.step is None else step_message_id(self.step.pk)
 
 
-def notify(account: Account, event_id: str, data: bytes) -> list[Notified]:
-    """Wake all that wait for the event; nobody does, and it is lost. Joins the caller's
-    transaction.
+def notify(
+    account: Account, event_id: str, data: bytes, *, workflows: Collection[str] | None = None
+) -> list[Notified]:
+    """Wake all that wait for the event, or those of some workflows; nobody does, and it is lost.
+    Joins the caller's transaction.
     """
     _check(event_id, data)
     with joining():
-        runs = lock_live(_waiting_for(account.pk, event_id).values_list("run_id", flat=True))
+        waiting_for = _waiting_for(account.pk, event_id)
+        if workflows is not None:
+            waiting_for = waiting_for.filter(run__workflow__in=workflows)
+        runs = lock_live(waiting_for.values_list("run_id", flat=True))
         return _notify_all(runs, account.pk, event_id, data)
 
 
