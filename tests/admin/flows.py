@@ -46,6 +46,11 @@ def tell(failure: Failure) -> None:
     raise RuntimeError("nobody answers")
 
 
+@workflow("admin-draw")
+def draw(context: Context) -> bytes:
+    return context.run("draw", bytes, 12_000)
+
+
 @workflow("admin-nap")
 def nap(context: Context) -> str:
     context.run("undress", int, 0)

@@ -385,6 +385,24 @@ def test_bytes_that_are_no_text_are_a_file(admin_client: Client):
     assert answer["Content-Disposition"] == 'attachment; filename="value.bin"'
 
 
+def test_a_result_that_is_bytes_is_told_by_its_size_and_can_be_downloaded(admin_client: Client):
+    flows.draw.run(workflow_run_id="drawn")
+    run = run_called("drawn")
+    step = run.steps.get()
+
+    page = page_of(admin_client, run)
+    answers = [
+        admin_client.get(f"/admin/workflows_app/run/{run.pk}/{place}/")
+        for place in ("value/result", f"steps/{step.pk}/result")
+    ]
+
+    told = page.replace("\xa0", " ")
+    assert told.count("Result\n11.7 KB of bytes Download, 11.7 KB") == 2
+    assert "$bytes" not in page
+    assert [answer.content for answer in answers] == [bytes(12_000)] * 2
+    assert {answer["Content-Type"] for answer in answers} == {"application/octet-stream"}
+
+
 @pytest.mark.parametrize("place", ["value/error", "value/headers", "steps/0/result", "steps/0/key"])
 def test_what_is_no_value_is_not_found(admin_client: Client, sleeping_run: Run, place: str):
     answer = admin_client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/{place}/")

@@ -90,8 +90,15 @@ def test_a_wait_ends_after_seven_days_unless_it_says_otherwise(
 
 @pytest.mark.parametrize(
     ("sent", "came"),
-    [({"a": [1]}, {"a": [1]}), ("5", "5"), (None, None), (b"\xff", "ÿ"), (b"text", "text"), (0, 0)],
-    ids=["object", "text", "nothing", "bytes", "bytes of text", "zero"],
+    [
+        ({"a": [1]}, {"a": [1]}),
+        ("5", "5"),
+        (None, None),
+        (b"\xff", {"$bytes": "/w=="}),
+        ([b"5"], [{"$bytes": "NQ=="}]),
+        (0, 0),
+    ],
+    ids=["object", "text", "nothing", "bytes", "bytes inside", "zero"],
 )
 def test_event_data_arrives_as_it_was_sent(sent: Any, came: Any, define: Define) -> None:
     waits(define).trigger()
@@ -101,6 +108,18 @@ def test_event_data_arrives_as_it_was_sent(sent: Any, came: Any, define: Define)
     drain_here()
 
     assert result_of(only_run()) == [came, False]
+
+
+def test_event_data_from_elsewhere_is_bytes_where_it_is_no_text(
+    account: Account, define: Define
+) -> None:
+    waits(define).trigger()
+    drain_here()
+
+    events.notify(account, "approved", b"\xff\x00")
+    drain_here()
+
+    assert result_of(only_run()) == [{"$bytes": "/wA="}, False]
 
 
 def test_an_event_that_was_sent_to_the_run_before_it_waited_is_found(define: Define) -> None:

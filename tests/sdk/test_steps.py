@@ -14,7 +14,7 @@ from tests.sdk.rehearsal import CREATED_AT, Journal, assert_failed, finished, lo
 from tests.shells import Awaitable, Shell, body_for
 from workflows_app import workflow
 from workflows_app.errors import StepMisuse
-from workflows_app.protocol.runs import History, StepKind, StepRecord, Suspended
+from workflows_app.protocol.runs import Finished, History, StepKind, StepRecord, Suspended
 from workflows_app.sdk.base_context import current_step
 
 
@@ -300,14 +300,34 @@ def test_a_step_knows_that_it_is_one_and_the_function_that_it_is_not(rehearse: R
     assert saw == [None, "a-step", None]
 
 
+def test_bytes_come_back_as_bytes_wherever_they_are_in_a_result(rehearse: Rehearse) -> None:
+    seen = []
+
+    async def story(context: Any) -> Any:
+        picture = await context.run("draw", lambda: b"\x89PNG")
+        parts = await context.run("cut", lambda: {"parts": (b"\x00", b"")})
+        seen.append((picture, parts))
+        await context.sleep("dry", "1h")
+        return {"picture": picture}
+
+    outcome = rehearse(story).play()
+
+    assert seen == [(b"\x89PNG", {"parts": [b"\x00", b""]})] * 2
+    assert outcome == Finished(result='{"picture":{"$bytes":"iVBORw=="}}')
+
+
 @pytest.mark.parametrize(
     ("value", "what"),
     [
         ({1, 2}, "the value is a set, which JSON cannot hold; convert it first"),
-        ({"at": [b"raw"]}, "at[0] is a bytes, which JSON cannot hold; convert it first"),
+        (
+            {"at": [{"$bytes": "cmF3"}]},
+            'at[0] is a dict whose only key is "$bytes", and would be read as bytes; add another '
+            "key, or put the bytes themselves there",
+        ),
         (float("nan"), "the value is nan, which JSON cannot hold; use None instead"),
     ],
-    ids=["set", "bytes inside", "not a number"],
+    ids=["set", "as if bytes", "not a number"],
 )
 def test_a_result_that_json_cannot_hold_fails_its_step_at_once(
     value: Any, what: str, rehearse: Rehearse

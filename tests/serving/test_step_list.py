@@ -157,7 +157,10 @@ def test_plans_of_another_sdk_cannot_be_placed():
     ("details", "expected"),
     [
         ({"out": base64.b64encode(b'{"a":1}').decode()}, {"timeout": False, "data": '{"a":1}'}),
-        ({"out": base64.b64encode(b"\xff").decode()}, {"timeout": False, "data": "ÿ"}),
+        (
+            {"out": base64.b64encode(b"\xff").decode()},
+            {"timeout": False, "data": '{"$bytes":"/w=="}'},
+        ),
         ({}, {"timeout": False}),
         ({"waitTimeout": True}, {"timeout": True}),
     ],

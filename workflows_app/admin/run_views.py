@@ -17,6 +17,7 @@ from workflows_app.admin.values import mask
 from workflows_app.admin.verb_admin import Button, VerbAdmin
 from workflows_app.engine.step_targets import may_be_target
 from workflows_app.models import Invocation, Run, Step
+from workflows_app.protocol.codec import bytes_in
 from workflows_app.protocol.redaction import redacted, redactor_of
 
 
@@ -143,12 +144,19 @@ def _of_hidden_run(run_pk: int, rows: QuerySet[Any]) -> bool:
 
 def plain(value: str | bytes) -> HttpResponse:
     """A stored value as text, or as a file when it is none; never as a page with scripts."""
+    if isinstance(value, str) and (content := bytes_in(value)) is not None:
+        return _file(content)
     try:
         text = value if isinstance(value, str) else value.decode()
     except UnicodeDecodeError:
-        response = HttpResponse(value, content_type="application/octet-stream")
-        response["Content-Disposition"] = 'attachment; filename="value.bin"'
-    else:
-        response = HttpResponse(mask(text), content_type="text/plain; charset=utf-8")
+        return _file(value)
+    response = HttpResponse(mask(text), content_type="text/plain; charset=utf-8")
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _file(content: str | bytes) -> HttpResponse:
+    response = HttpResponse(content, content_type="application/octet-stream")
+    response["Content-Disposition"] = 'attachment; filename="value.bin"'
     response["X-Content-Type-Options"] = "nosniff"
     return response

@@ -11,8 +11,11 @@ from typing import Any
 
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce, Length, Substr
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
 
 from workflows_app.errors import InvalidInput, StepError
+from workflows_app.protocol.byte_texts import begins_as_bytes, is_cut_bytes, size_of_bytes
 from workflows_app.protocol.codec import decode_json, encode_json
 from workflows_app.protocol.credentials import CREDENTIALS
 
@@ -55,9 +58,13 @@ def length(field: str) -> Coalesce:
 
 
 def show(text: str | None, size: int = 0, url: str = "") -> Shown | None:
-    """JSON, or what `head` gave of it; None where there is none."""
+    """JSON, or what `head` gave of it; None where there is none. Of bytes, how many they are."""
     if text is None:
         return None
+    if begins_as_bytes(text):
+        count = size_of_bytes(size or len(text), "" if is_cut_bytes(text) else text[-4:])
+        told = _("%(size)s of bytes") % {"size": filesizeformat(count)}
+        return Shown(text=told, line=told, size=count, url=url)
     whole = len(text) <= MOST_SHOWN
     shown = pretty(text) if whole else f"{mask(text[:MOST_SHOWN])}…"
     line = mask(text[: ONE_LINE * 4])[:ONE_LINE]

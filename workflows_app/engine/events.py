@@ -16,11 +16,10 @@ from workflows_app.engine.database import joining, settling
 from workflows_app.engine.history import as_row
 from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.locks import lock_live
-from workflows_app.engine.outcomes import readable
 from workflows_app.engine.remote import waiting as remote_waiting
 from workflows_app.errors import InvalidInput, LimitExceeded, PayloadTooLarge
 from workflows_app.models import Account, Event, Message, Run, Step, Waiter
-from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.codec import encode_json, text_or_value
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.ids import check_event_id, step_message_id
 from workflows_app.protocol.runs import Notification, StepKind, StepRecord
@@ -145,7 +144,7 @@ def _send(run: Run, each: Notification, runs: Mapping[int, Run]) -> list[Notifie
 
 
 def _input(each: Notification) -> str:
-    said = {"event": each.event_id, "data": readable(each.data), "run": each.run_id}
+    said = {"event": each.event_id, "data": text_or_value(each.data), "run": each.run_id}
     return encode_json({name: value for name, value in said.items() if value})
 
 

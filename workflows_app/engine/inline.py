@@ -12,7 +12,7 @@ from workflows_app.engine.keeping import keeper
 from workflows_app.engine.triggering import trigger_leased
 from workflows_app.errors import InsideTransaction, Refused, RunFailed
 from workflows_app.models import Account, Run
-from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.codec import decode_value
 from workflows_app.protocol.runs import InlineRun, RunRequest
 
 
@@ -39,7 +39,7 @@ def run_inline(account: Account, request: RunRequest) -> InlineRun:
         run = new
     if run.status == Run.Status.FAILED and run.error_info is not None:
         raise RunFailed(f"run {run.run_id} failed: {run.error_info['message']}", run.run_id)
-    result = None if run.result is None else decode_json(run.result)
+    result = None if run.result is None else decode_value(run.result)
     return InlineRun(workflow_run_id=run.run_id, status=run.status, result=result)
 
 

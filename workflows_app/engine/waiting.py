@@ -12,11 +12,10 @@ from datetime import datetime
 from workflows_app.engine import clock
 from workflows_app.engine.database import run_sql
 from workflows_app.engine.history import as_row
-from workflows_app.engine.outcomes import readable
 from workflows_app.engine.ports import get_dispatcher
 from workflows_app.engine.step_inputs import input_of_wait
 from workflows_app.models import Event, Message, Run, Step, Waiter
-from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.codec import decode_json, encode_json, text_or_value
 from workflows_app.protocol.durations import format_duration
 from workflows_app.protocol.runs import EventWait, StepKind, StepRecord
 
@@ -97,7 +96,7 @@ def complete(run: Run, waiter: Waiter, data: bytes | None) -> Step:
 
 
 def _came(data: bytes) -> dict[str, object]:
-    return {"timeout": False, "data": readable(data)} if data else {"timeout": False}
+    return {"timeout": False, "data": text_or_value(data)} if data else {"timeout": False}
 
 
 def _record(run: Run, waiter: Waiter, result: dict[str, object]) -> Step:

@@ -18,6 +18,7 @@ from django.template.backends.django import DjangoTemplates
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import resolve_type_hint
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.renderers import TemplateHTMLRenderer
@@ -85,14 +86,18 @@ def operation(  # noqa: PLR0913 - the parts of an operation
     parameters: Sequence[OpenApiParameter] = (),
     body: Schema | None = None,
     body_example: Any = None,
+    raw: str = "",
 ) -> Description:
     """Describe the method of a view.
 
-    `answer` is the type that it renders, or its schema; `unwell` is an example of it that comes
-    with 503, and `refused` are statuses beyond those of `access`. Without a `group`, operations are
+    `answer` is the type that it renders, or its schema; bytes of the content type `raw` may come
+    instead; `unwell` is an example of it that comes with 503, and `refused` are statuses beyond
+    those of `access`. Without a `group`, operations are
     shown together by what their names begin with.
     """
-    responses = {status.value: _response(schema_of(answer), status, example)}
+    responses: dict[Any, Any] = {status.value: _response(schema_of(answer), status, example)}
+    if raw:
+        responses[status.value, raw] = OpenApiTypes.BINARY
     if unwell is not None:
         away = HTTPStatus.SERVICE_UNAVAILABLE
         responses[away.value] = _response(schema_of(answer), away, unwell)

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from workflows_app.errors import InvalidInput, NotSerializable
-from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.codec import encode_value
 from workflows_app.protocol.durations import parse_duration
 from workflows_app.protocol.ids import check_event_id, check_run_id, new_event_id
 from workflows_app.protocol.runs import EventWait, Notification, StepKind
-from workflows_app.sdk.payloads import decode_payload, json_or_text
+from workflows_app.sdk.payloads import decode_body, value_or_text
 from workflows_app.sdk.replay import Replay
 from workflows_app.sdk.scopes import Scope
 
@@ -26,8 +26,8 @@ DEFAULT_TIMEOUT = "7d"
 class EventResult:
     """How a `context.wait_for_event` ended.
 
-    `event_data` is decoded JSON where it is JSON, else text; None when there was none. `timeout`
-    says that the event did not come in time.
+    `event_data` is what was sent: decoded JSON where it is JSON, else text, else bytes; None when
+    there was none. `timeout` says that the event did not come in time.
     """
 
     event_data: Any
@@ -37,7 +37,7 @@ class EventResult:
     def from_result(cls, result: Any) -> EventResult:
         data = result.get("data")
         return cls(
-            event_data=None if data is None else json_or_text(data), timeout=result["timeout"]
+            event_data=None if data is None else value_or_text(data), timeout=result["timeout"]
         )
 
 
@@ -88,7 +88,7 @@ class WebhookRequest:
     @property
     def payload(self) -> Any:
         """The body: decoded JSON where it is JSON, else text, else bytes; None when empty."""
-        return decode_payload(self.body)
+        return decode_body(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class WebhookResult:
     def from_result(cls, result: Any) -> WebhookResult:
         if result["timeout"]:
             return cls(request=None, timeout=True)
-        return cls(request=_read_request(json_or_text(result.get("data") or "")), timeout=False)
+        return cls(request=_read_request(value_or_text(result.get("data") or "")), timeout=False)
 
 
 def _read_request(said: Any) -> WebhookRequest:
@@ -110,7 +110,8 @@ def _read_request(said: Any) -> WebhookRequest:
     is no request, is taken for one with this body.
     """
     if not isinstance(said, Mapping) or not {"method", "header", "host", "url"} <= said.keys():
-        return WebhookRequest(method="", url="", headers={}, body=encode_event(said))
+        body = said if isinstance(said, bytes) else encode_event(said)
+        return WebhookRequest(method="", url="", headers={}, body=body)
     headers = {name: ", ".join(values) for name, values in said["header"].items()}
     return WebhookRequest(
         method=said["method"],
@@ -124,11 +125,9 @@ def _read_request(said: Any) -> WebhookRequest:
 
 
 def encode_event(data: Any) -> bytes:
-    """Bytes as they are, None as no bytes, all else as JSON."""
-    if isinstance(data, bytes):
-        return data
+    """None as no bytes, all else as the JSON of the value."""
     try:
-        return b"" if data is None else encode_json(data).encode()
+        return b"" if data is None else encode_value(data).encode()
     except NotSerializable as error:
         raise NotSerializable(f"the event data cannot be sent: {error}") from None
 

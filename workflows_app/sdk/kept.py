@@ -11,13 +11,16 @@ from workflows_app.sdk.misuse import place_of
 
 _FITTING: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
+    "bytes": (bytes,),
     "dict": (dict,),
     "float": (float, int),
     "int": (int,),
     "list": (list,),
     "str": (str,),
 }
-"""What JSON holds of each of these annotations. What others say is not plain enough to compare."""
+"""What the journal holds of each of these annotations. What others say is not plain enough to
+compare.
+"""
 
 
 def misfit(function: Callable[..., Any], value: Any) -> str | None:

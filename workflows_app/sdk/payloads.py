@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from workflows_app.errors import InvalidInput, NotSerializable
-from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.codec import decode_json, decode_value, encode_json, encode_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,27 +43,45 @@ class InvokeResponse:
     def from_result(cls, result: Any) -> InvokeResponse:
         body = result.get("body")
         return cls(
-            body=None if body is None else json_or_text(body),
+            body=None if body is None else value_or_text(body),
             is_failed=result["isFailed"],
             is_canceled=result["isCanceled"],
         )
 
 
 def json_or_text(text: str) -> Any:
+    """What strangers sent."""
     try:
         return decode_json(text)
     except InvalidInput:
         return text
 
 
+def value_or_text(text: str) -> Any:
+    """What may be a value of another workflow, with bytes in it."""
+    try:
+        return decode_value(text)
+    except InvalidInput:
+        return text
+
+
 def decode_payload(payload: bytes) -> Any:
-    """Decoded JSON where it is JSON, else text, else bytes; None when empty."""
-    if not payload:
+    """A value where it is the JSON of one, else text, else bytes; None when empty."""
+    return _decode(payload, decode_value)
+
+
+def decode_body(body: bytes) -> Any:
+    """What strangers sent: JSON where it is JSON, else text, else bytes; None when empty."""
+    return _decode(body, decode_json)
+
+
+def _decode(content: bytes, read: Callable[[bytes], Any]) -> Any:
+    if not content:
         return None
     try:
-        return decode_json(payload)
+        return read(content)
     except InvalidInput:
-        return _decode_text(payload)
+        return _decode_text(content)
 
 
 def _decode_text(payload: bytes) -> str | bytes:
@@ -80,7 +98,7 @@ def encode_payload(body: Any) -> tuple[bytes, str]:
     """
     if isinstance(body, bytes):
         return body, "application/octet-stream"
-    return b"" if body is None else encode_json(body).encode(), "application/json"
+    return b"" if body is None else encode_value(body).encode(), "application/json"
 
 
 def encode_body(name: str, body: Any) -> tuple[bytes | None, str | None]:

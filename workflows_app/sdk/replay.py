@@ -17,7 +17,7 @@ from workflows_app.errors import (
 )
 from workflows_app.protocol.backoff import RetryPolicy
 from workflows_app.protocol.branches import paths_above
-from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.codec import decode_json, decode_value
 from workflows_app.protocol.faults import describe_hidden_error, is_cancellation
 from workflows_app.protocol.runs import (
     CallRequest,
@@ -276,7 +276,7 @@ class Replay:
             )
             failure.opened = self._opened_around(record.branch)
             raise failure
-        return None if record.result is None else decode_json(record.result)
+        return None if record.result is None else decode_value(record.result)
 
     def prepare(
         self, scope: Scope, key: str, name: str, kind: StepKind, options: StepOptions

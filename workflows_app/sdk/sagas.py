@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from workflows_app.errors import IncompatibleHistory, RollbackFailed, StepError
-from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.codec import decode_json, decode_value, encode_json
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
     UNDO,
@@ -240,7 +240,7 @@ def _undo(step: Undoable, cause: Exception | None) -> Undo:
         said = decode_json(record.error)
         error = StepError(record.name, said["type"], said["message"], record.attempts, record.key)
     elif record is not None and record.result is not None:
-        result = decode_json(record.result)
+        result = decode_value(record.result)
     return Undo(
         step=step.name,
         key=step.key,

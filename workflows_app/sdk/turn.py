@@ -20,7 +20,7 @@ from workflows_app.errors import (
     StepMisuse,
     WorkflowNonRetryableError,
 )
-from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.codec import encode_value
 from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import (
     Canceled,
@@ -268,7 +268,7 @@ def _function_failed(
 
 def _encode_result(replay: Replay, value: Any) -> str:
     try:
-        result = encode_json(value)
+        result = encode_value(value)
     except NotSerializable as error:
         raise NotSerializable(f"the workflow's return value cannot be stored: {error}") from None
     replay.check_size("the workflow", result)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from workflows_app.errors import IncompatibleHistory, InvalidInput
-from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.codec import decode_json, encode_json, text_or_value
 from workflows_app.protocol.published import PublishedStep, kind_of_type, step_of
 from workflows_app.protocol.runs import History, StepKind, StepRecord
 from workflows_app.sdk.scopes import Scope
@@ -249,7 +249,7 @@ def _event_of(step: PublishedStep) -> dict[str, Any]:
     if step.details.get("waitTimeout") is True:
         return {"timeout": True}
     data = base64.b64decode(step.out or "")
-    return {"timeout": False, "data": readable(data)} if data else {"timeout": False}
+    return {"timeout": False, "data": text_or_value(data)} if data else {"timeout": False}
 
 
 def readable(content: bytes) -> str:

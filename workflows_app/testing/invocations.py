@@ -9,7 +9,7 @@ from typing import Any, Literal
 from workflows_app.engine import clock
 from workflows_app.engine.journal import Journal
 from workflows_app.engine.ports import Turn
-from workflows_app.protocol.codec import encode_json
+from workflows_app.protocol.codec import encode_json, encode_value
 from workflows_app.protocol.published import invocation_out
 from workflows_app.protocol.runs import (
     InvocationRequest,
@@ -30,7 +30,7 @@ class InvocationScripts:
 
     def end(self, step: str, body: Any) -> None:
         """The run succeeds and returns `body`."""
-        result = None if body is None else encode_json(body)
+        result = None if body is None else encode_value(body)
         self._add(step, invocation_out(result, failed=False, canceled=False))
 
     def end_badly(self, step: str, how: BadEnd) -> None:

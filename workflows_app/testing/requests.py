@@ -11,7 +11,7 @@ from workflows_app.engine.leases import Lease
 from workflows_app.models import Message
 from workflows_app.protocol.exchange import Answer, Outgoing, SendFailed, canonical_header
 from workflows_app.protocol.wire_requests import decode_call
-from workflows_app.sdk.payloads import decode_payload, encode_payload
+from workflows_app.sdk.payloads import decode_body, encode_payload
 from workflows_app.testing.verdicts import Unanswered
 
 Failure = Literal["timeout", "unreachable"]
@@ -32,7 +32,7 @@ class SentRequest:
     @property
     def payload(self) -> Any:
         """The body: decoded JSON where it is JSON, else text, else bytes; None when empty."""
-        return decode_payload(self.body or b"")
+        return decode_body(self.body or b"")
 
 
 @dataclass(slots=True)

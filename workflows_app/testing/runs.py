@@ -9,7 +9,7 @@ from typing import Any
 from workflows_app.engine.continuing import continuation_of
 from workflows_app.errors import NotFound
 from workflows_app.models import Attempt, Run, Step
-from workflows_app.protocol.codec import decode_json
+from workflows_app.protocol.codec import decode_json, decode_value
 from workflows_app.sdk.events import Webhook, webhook_of
 from workflows_app.testing.steps import NOT_GIVEN
 from workflows_app.testing.waits import Wait, waits_of
@@ -97,7 +97,7 @@ class RunUnderTest:
         run = self.row
         if run.status != Run.Status.SUCCEEDED:
             raise AssertionError(f"{self._tell()}, so it has no result{_stack(run)}")
-        return None if run.result is None else decode_json(run.result)
+        return None if run.result is None else decode_value(run.result)
 
     @property
     def error(self) -> RunError | None:
@@ -258,7 +258,7 @@ def _step(row: Step) -> RecordedStep:
         name=row.name,
         key=row.key,
         kind=row.kind,
-        result=None if row.result is None else decode_json(row.result),
+        result=None if row.result is None else decode_value(row.result),
         error=_error(row.error),
         attempts=row.attempts,
         started_at=row.started_at,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Clock
 from tests.rest.cloudflare.conftest import CloudflareApi, refusal_of, result_of
-from tests.rest.cloudflare.shapes import STEP_OUTPUT, checked
+from tests.rest.cloudflare.shapes import DETAIL, STEP_OUTPUT, checked
 from tests.rest.conftest import Register
 from workflows_app.engine import run_moves
 from workflows_app.models import Run
@@ -64,6 +64,36 @@ def test_a_step_that_is_tried_again_is_running_and_shows_what_was_wrong(
     still = {"name": "ConnectionError", "message": "still closed"}
     assert step("sell-1") == {"status": "running", "error": still, "output": None}
     assert step("sell-1", attempt=1) == {"status": "errored", "error": closed, "output": None}
+
+
+def test_bytes_that_a_step_returned_are_the_whole_answer(
+    cloudflare: CloudflareApi, registry: Register, work: Work
+) -> None:
+    @registry("pictures")
+    def pictures(context: Any) -> None:
+        context.run("draw", lambda: b"\x89PNG" * 5_000)
+        context.run("frame", lambda: {"picture": b"\xff"})
+        context.run("write", lambda: ("é" * 2_000).encode())
+        context.options(sensitive=True).run("hide", lambda: b"secret")
+
+    cloudflare.post("pictures/instances", {"instance_id": "one"})
+    work()
+
+    def show(name: str) -> Any:
+        return cloudflare.get("pictures/instances/one/step", name=name, type="step")
+
+    drawn = show("draw-1")
+    assert (drawn.status_code, drawn["Content-Type"]) == (200, "application/octet-stream")
+    assert drawn.content == b"\x89PNG" * 5_000
+    assert result_of(show("frame-1"))["output"] == {"picture": {"$bytes": "/w=="}}
+    assert result_of(show("hide-1"))["output"] == "[REDACTED]"
+    detail = checked(DETAIL, result_of(cloudflare.get("pictures/instances/one")))
+    assert [step["output"] for step in detail["steps"]] == [
+        "[20000 bytes]",
+        '{"picture":{"$bytes":"/w=="}}',
+        "é" * 1_024 + "[truncated output]",
+        "[REDACTED]",
+    ]
 
 
 def test_a_step_that_is_complete_shows_all_of_its_output(

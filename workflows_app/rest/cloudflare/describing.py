@@ -73,8 +73,10 @@ def described(  # noqa: PLR0913 - the parts of an operation
     parameters: Sequence[OpenApiParameter] = (),
     body: Schema | None = None,
     body_example: Any = None,
+    raw: str = "",
 ) -> Description:
-    """Describe the method of a view that answers with the `result`, and with a `page` if it is one.
+    """Describe the method of a view that answers with the `result`, and with a `page` if it is one,
+    or with bytes of the content type `raw`.
 
     `name` is that of the resource and, after "_", of the operation. That an account, and what a
     path names, may not be there is said for every operation.
@@ -101,4 +103,5 @@ def described(  # noqa: PLR0913 - the parts of an operation
         parameters=parameters,
         body=body,
         body_example=body_example,
+        raw=raw,
     )

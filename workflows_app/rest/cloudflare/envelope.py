@@ -6,9 +6,12 @@ Annotations are evaluated here, so that `NotRequired` is seen at runtime.
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
+from django.http import HttpResponse
 from rest_framework.response import Response
 
 from workflows_app.rest.cloudflare.codes import Code
+
+RAW = "application/octet-stream"
 
 
 class MessageBody(TypedDict):
@@ -31,6 +34,13 @@ def success(
     """`messages` tell what was left out of a result that is a success all the same."""
     body = {"success": True, "errors": [], "messages": list(messages), "result": result}
     return Response(body if page is None else {**body, "result_info": page})
+
+
+def raw(content: bytes) -> HttpResponse:
+    """In no envelope."""
+    answer = HttpResponse(content, content_type=RAW)
+    answer["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def failure(code: Code, sentence: str) -> Response:

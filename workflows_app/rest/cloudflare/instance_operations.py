@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from workflows_app.rest.cloudflare.describing import BAD, CONFLICT, TOO_LARGE, described
+from workflows_app.rest.cloudflare.envelope import RAW
 from workflows_app.rest.cloudflare.instance_bodies import (
     BatchTerminatedBody,
     CreatedInstanceBody,
@@ -217,6 +218,7 @@ show_step = described(
         in_query("name", "With its number, as in charge-1.", required=True),
         in_query("type", "What it is.", _choice("step", "waitForEvent"), required=True),
     ],
+    raw=RAW,
 )
 change_status = described(
     Access.FULL_TOKEN,

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, F, TextField, When
-from django.db.models.functions import Substr
+from django.db.models.functions import Length, Right, Substr
 
 from workflows_app.engine import clock
 from workflows_app.engine.states import State, state_of
 from workflows_app.models import Attempt, Invocation, Message, Run, Step, Waiter
+from workflows_app.protocol.byte_texts import is_cut_bytes, size_of_bytes
 from workflows_app.protocol.redaction import Redactor, redactor_of
 from workflows_app.protocol.runs import CallRequest
 from workflows_app.protocol.wire_requests import decode_call
@@ -38,6 +39,8 @@ class InstanceRows:
     """Oldest first, without their results."""
     results: Mapping[str, str | None]
     """By the keys of the steps: JSON, or as much of it as was asked for."""
+    sizes: Mapping[str, int]
+    """In bytes, of those results that are bytes and were not read whole."""
     attempts: Mapping[str, list[Attempt]]
     """Those that did not succeed, oldest first, by the keys of their steps."""
     waiters: list[Waiter]
@@ -78,6 +81,7 @@ def read_rows(run: Run, head: int | None) -> InstanceRows:
         state=state,
         steps=steps,
         results={step.key: step.head for step in steps},
+        sizes=_sizes([step.pk for step in steps if step.head and is_cut_bytes(step.head)]),
         attempts=attempts,
         waiters=[each for each in waiters if each.key not in known],
         calls=[
@@ -85,6 +89,13 @@ def read_rows(run: Run, head: int | None) -> InstanceRows:
         ],
         invocations=invoked,
     )
+
+
+def _sizes(pks: list[int]) -> dict[str, int]:
+    if not pks:
+        return {}
+    steps = Step.objects.filter(pk__in=pks).values_list("key", Length("result"), Right("result", 4))
+    return {key: size_of_bytes(length, end) for key, length, end in steps}
 
 
 def _read_steps(run: Run, head: int | None) -> list[Any]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from workflows_app.models import Attempt, Step, Waiter
+from workflows_app.protocol.byte_texts import begins_as_bytes, preview_of_bytes, size_of_bytes
 from workflows_app.rest.cloudflare.instance_bodies import (
     AttemptBody,
     ConfigBody,
@@ -67,7 +68,13 @@ def _output(rows: InstanceRows, step: Step, most: int | None) -> str | None:
     result = rows.results[step.key]
     if step.error is not None or result is None:
         return None
-    return cut(as_text(shown_result(rows, step, result)), most)
+    shown = shown_result(rows, step, result)
+    if begins_as_bytes(shown):
+        said = preview_of_bytes(shown)
+        if said is None:
+            return f"[{rows.sizes.get(step.key) or size_of_bytes(len(shown), shown[-4:])} bytes]"
+        return cut(said, most)
+    return cut(as_text(shown), most)
 
 
 def _config(rows: InstanceRows, entry: Entry) -> ConfigBody:

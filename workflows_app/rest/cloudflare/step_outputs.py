@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from workflows_app.errors import RunNotFound
 from workflows_app.models import Step
+from workflows_app.protocol.codec import bytes_in
 from workflows_app.rest.authentication import account_of
 from workflows_app.rest.cloudflare import instance_operations as operations
 from workflows_app.rest.cloudflare.codes import Code
-from workflows_app.rest.cloudflare.envelope import success
+from workflows_app.rest.cloudflare.envelope import raw, success
 from workflows_app.rest.cloudflare.errors import ApiError
 from workflows_app.rest.cloudflare.instance_bodies import StepOutputBody
 from workflows_app.rest.cloudflare.instance_rows import InstanceRows, read_rows
@@ -33,7 +35,10 @@ _TYPES = (EntryType.STEP, EntryType.WAIT)
 
 class StepOutputView(CloudflareView):
     @operations.show_step
-    def get(self, request: Request, workflow_name: str, instance_id: str) -> Response:
+    def get(
+        self, request: Request, workflow_name: str, instance_id: str
+    ) -> Response | HttpResponse:
+        """Bytes that a step returned are the whole answer (Cloudflare reference 2.9)."""
         query = Query(request)
         name = query.required_text("name")
         wanted = query.required_choice("type", _TYPES)
@@ -42,7 +47,9 @@ class StepOutputView(CloudflareView):
         rows = read_rows(find_instance(definition, instance_id), head=0)
         for entry in entries_of(rows):
             if (entry.type, entry.name) == (wanted, name):
-                return success(_render(rows, entry, number))
+                body = _render(rows, entry, number)
+                content = body["output"]
+                return raw(content) if isinstance(content, bytes) else success(body)
         raise ApiError(
             Code.UNKNOWN_STEP,
             f'instance "{instance_id}" has no {wanted} "{name:.300}", or none that is known '
@@ -79,7 +86,11 @@ def _output(rows: InstanceRows, step: Step) -> object:
     if not found:
         raise RunNotFound(f'instance "{rows.run.run_id}" has just been deleted')
     (result,) = found
-    return None if result is None else as_value(shown_result(rows, step, result))
+    if result is None:
+        return None
+    shown = shown_result(rows, step, result)
+    content = bytes_in(shown)
+    return as_value(shown) if content is None else content
 
 
 def _wait(rows: InstanceRows, entry: Entry) -> StepOutputBody:
