@@ -261,15 +261,3 @@ def test_an_action_on_all_of_a_filter_touches_nothing_else(
     assert "1 run:" in read(asked)
     assert messages(page) == ["1 cancelled"]
     assert run_moves.find_run(sleeping_run.account, "other").is_live
-
-
-def test_more_runs_than_one_request_can_bear_are_refused_at_once(
-    admin_client: Client, sleeping_run: Run, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("workflows_app.admin.verb_admin.MOST_AT_ONCE", 1)
-    flows.nap.trigger()
-
-    page = act(admin_client, "cancel", *Run.objects.all(), confirmed="yes")
-
-    assert messages(page) == ["At most 1 can be cancelled at once: choose fewer."]
-    assert Run.objects.live().count() == 2

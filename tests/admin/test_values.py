@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import Clock
 from workflows_app.admin.displays import ago, clock_time, span
-from workflows_app.admin.run_verbs import CANCEL
 from workflows_app.admin.values import (
     MASK,
     MOST_SHOWN,
@@ -18,8 +17,7 @@ from workflows_app.admin.values import (
     show_bytes,
     show_error,
 )
-from workflows_app.admin.verbs import tally
-from workflows_app.errors import RunEnded, StepError
+from workflows_app.errors import StepError
 from workflows_app.protocol.faults import describe_error
 
 
@@ -133,11 +131,3 @@ def test_the_error_of_a_failed_step_is_the_step_s_own():
         "no\nfunds",
         "at charge: ConnectionError",
     )
-
-
-def test_refusals_are_counted_by_their_reason():
-    ended = RunEnded("run a has ended already and cannot be cancelled")
-
-    assert tally(CANCEL, 3, []) == "3 cancelled"
-    assert tally(CANCEL, 3, [ended]) == "3 cancelled, 1 refused: already ended"
-    assert tally(CANCEL, 0, [ended, ended]) == "2 refused: already ended"

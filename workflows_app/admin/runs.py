@@ -20,6 +20,7 @@ from workflows_app.admin.notifying import NotifyAdmin
 from workflows_app.admin.run_filters import StartedFilter, StateFilter, WorkflowFilter
 from workflows_app.admin.run_verbs import (
     CANCEL,
+    DELETE,
     PAUSE,
     RESTART,
     RESUME,
@@ -46,7 +47,7 @@ class RunChangeList(ChangeList):
 @admin.register(Run)
 class RunAdmin(ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPageAdmin):
     workflow_path = "workflow"
-    verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART)
+    verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART, DELETE)
     list_display = ("state", "run_name", "started", "took", "doing")
     list_display_links = ("run_name",)
     list_filter = (StateFilter, WorkflowFilter, StartedFilter, "account")

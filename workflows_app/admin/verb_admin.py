@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -14,17 +15,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
+from workflows_app.admin import bulk
 from workflows_app.admin.paging import CappedPaginator
 from workflows_app.admin.permissions import ScopedAdmin
-from workflows_app.admin.verbs import Deed, Verb, tally
+from workflows_app.admin.verbs import Deed, Verb
 from workflows_app.engine.database import joining
 from workflows_app.errors import WorkflowsError
-
-MOST_AT_ONCE = 500
-"""How many rows one list action may change: it has to end before a web server loses patience."""
-NAMED = 20
-"""How many of them its confirmation names."""
 
 Action = Callable[["VerbAdmin", HttpRequest, QuerySet[Any]], HttpResponse | None]
 
@@ -45,8 +43,8 @@ def as_action(verb: Verb) -> Action:
 
 
 class VerbAdmin(ScopedAdmin):
-    """Nobody adds, edits or deletes rows here. Who has the change permission may use all verbs, and
-    others those whose own permission they have.
+    """Nobody adds, edits or deletes rows here but by verbs. Who has the change permission may use
+    those that are not apart, and others those whose own permission they have.
     """
 
     verbs: tuple[Verb, ...] = ()
@@ -75,7 +73,7 @@ class VerbAdmin(ScopedAdmin):
         return False
 
     def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
-        if super().has_change_permission(request):
+        if super().has_change_permission(request) and not verb.is_apart:
             return True
         return bool(verb.permission) and request.user.has_perm(f"workflows_app.{verb.permission}")
 
@@ -156,54 +154,96 @@ class VerbAdmin(ScopedAdmin):
         """The deed and its audit entry, or neither. Raises WorkflowsError."""
         with joining():
             deed = verb.act(row)
-            self.log_change(request, deed.subject, deed.sentence)
+            self._log(request, deed.subject, deed.sentence, gone=deed.gone)
             if deed.successor is not None:
-                self.log_change(request, deed.successor, deed.sentence)
+                self._log(request, deed.successor, deed.sentence)
         return deed
+
+    def _log(self, request: HttpRequest, row: Model, sentence: str, *, gone: bool = False) -> None:
+        flag = DELETION if gone else CHANGE
+        user_id = str(request.user.pk)
+        LogEntry.objects.log_actions(user_id, [row], flag, sentence, single_object=True)
 
     # -- many rows
 
     def act_on_many(
         self, request: HttpRequest, verb: Verb, rows: QuerySet[Any]
     ) -> HttpResponse | None:
-        chosen = list(rows[: MOST_AT_ONCE + 1])
-        if len(chosen) > MOST_AT_ONCE:
-            refusal = f"At most {MOST_AT_ONCE} can be {verb.done} at once: choose fewer."
-            self.message_user(request, refusal, messages.ERROR)
+        """Asks, then does, however many they are: in parts, each a POST of the same fields to the
+        same address. None once all is done and said.
+        """
+        if not self.has_verb_permission(request, verb):
+            raise PermissionDenied
+        if bulk.CONFIRMED not in request.POST:
+            return self._ask_about_many(request, verb, rows)
+        progress = bulk.progress_of(request, verb) or bulk.preview(verb, rows)
+        bulk.go_on(progress, rows, lambda row: self.perform(request, verb, row))
+        tally = bulk.tally(verb, progress)
+        if progress.finished:
+            level = messages.WARNING if progress.refused else messages.SUCCESS
+            self.message_user(request, tally, level)
             return None
-        if "confirmed" not in request.POST:
-            return self.confirmation(
-                request, verb, chosen, selected=[str(row.pk) for row in chosen]
-            )
-        refusals: list[WorkflowsError] = []
-        for row in chosen:
-            try:
-                self.perform(request, verb, row)
-            except WorkflowsError as refusal:
-                refusals.append(refusal)
-        level = messages.WARNING if refusals else messages.SUCCESS
-        self.message_user(request, tally(verb, len(chosen) - len(refusals), refusals), level)
-        return None
+        counted = _("%(number)d of %(all)s") % {
+            "number": progress.seen,
+            "all": self._counted(progress.expected),
+        }
+        context = self._page_of(request, verb) | {
+            "title": f"{verb.label}…",
+            "progress": progress,
+            "tally": tally,
+            "counted": counted,
+            "carried": bulk.carried(request),
+            "back": request.get_full_path(),
+        }
+        return TemplateResponse(request, "admin/workflows_app/progress.html", context)
+
+    def _ask_about_many(
+        self, request: HttpRequest, verb: Verb, rows: QuerySet[Any]
+    ) -> HttpResponse | None:
+        progress = bulk.preview(verb, rows)
+        if not progress.expected:
+            nothing = _("There is nothing to do: no row fits any more.")
+            self.message_user(request, nothing, messages.WARNING)
+            return None
+        return self.confirmation(
+            request,
+            verb,
+            list(rows[: bulk.NAMED]),
+            expected=progress.expected,
+            progress=progress.signed,
+            carried=bulk.carried(request),
+            back=request.get_full_path(),
+        )
 
     def confirmation(
-        self, request: HttpRequest, verb: Verb, rows: Sequence[Model], selected: Sequence[str] = ()
+        self, request: HttpRequest, verb: Verb, named: Sequence[Model], **more: Any
     ) -> HttpResponse:
-        noun = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
-        context = {
-            **self.admin_site.each_context(request),
+        """The question whether to do it, to these or more rows."""
+        expected = more.get("expected", len(named))
+        others = ""
+        if expected > bulk.COUNTED:
+            others = _("and others")
+        elif expected > len(named):
+            others = _("and %(number)d more") % {"number": expected - len(named)}
+        context = self._page_of(request, verb) | {
             "title": f"{verb.label}?",
-            "count": f"{len(rows)} {noun}",
-            "opts": self.opts,
-            "media": self.media,
-            "verb": verb,
-            "named": [self.describe(row) for row in rows[:NAMED]],
-            "others": max(0, len(rows) - NAMED),
-            "selected": selected,
-            "back": request.get_full_path()
-            if selected
-            else self.url_of("change", quote(rows[0].pk)),
+            "count": self._counted(expected),
+            "named": [self.describe(row) for row in named],
+            "others": others,
+            "back": self.url_of("change", quote(named[0].pk)),
         }
-        return TemplateResponse(request, "admin/workflows_app/confirm.html", context)
+        return TemplateResponse(request, "admin/workflows_app/confirm.html", context | more)
+
+    def _counted(self, number: int) -> str:
+        if number > bulk.COUNTED:
+            words = {"number": f"{bulk.COUNTED:,}", "rows": self.opts.verbose_name_plural}
+            return _("more than %(number)s %(rows)s") % words
+        noun = self.opts.verbose_name if number == 1 else self.opts.verbose_name_plural
+        return f"{number} {noun}"
+
+    def _page_of(self, request: HttpRequest, verb: Verb) -> dict[str, Any]:
+        page = self.admin_site.each_context(request)
+        return page | {"opts": self.opts, "media": self.media, "verb": verb}
 
     def describe(self, row: Any) -> str:
         """One line that tells the row from others."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from workflows_app.engine import accounts, flow_control, publication_moves, queues, schedules
 from workflows_app.errors import DeadLetterNotFound, Refused, WorkflowsError
@@ -25,6 +26,8 @@ class Deed:
     subject: Model
     successor: Model | None = None
     """The run, or message, that now exists because of it."""
+    gone: bool = False
+    """Whether it has deleted `subject`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +44,20 @@ class Verb:
     offered: Callable[[Any], bool]
     permission: str = ""
     """The codename of the permission to use this verb alone, as "cancel_run"."""
+    is_apart: bool = False
+    """Whether it needs this permission even of those who may change rows."""
 
 
 _REASONS = {
-    "run_ended": "already ended",
-    "dead_letter_not_found": "not in the dead letter queue",
-    "not_found": "already ended, or gone",
+    "run_ended": _("already ended"),
+    "dead_letter_not_found": _("not in the dead letter queue"),
+    "not_found": _("already ended, or gone"),
 }
 
 
-def tally(verb: Verb, done: int, refusals: list[WorkflowsError]) -> str:
-    """ "3 cancelled, 1 refused: already ended"."""
-    reasons = Counter(_REASONS.get(error.code, error.message) for error in refusals)
-    told = [f"{done} {verb.done}"] if done or not refusals else []
-    told += [f"{number} refused: {reason}" for reason, number in reasons.most_common()]
-    return ", ".join(told)
+def reason_of(refusal: WorkflowsError) -> str:
+    """The same for all rows that are refused because of it, where that can be said."""
+    return str(_REASONS.get(refusal.code, refusal.message))
 
 
 # -- plain messages, queues and schedules
@@ -63,13 +65,16 @@ def tally(verb: Verb, done: int, refusals: list[WorkflowsError]) -> str:
 
 def _cancel_publication(publication: Publication) -> Deed:
     publication_moves.cancel(publication)
-    sentence = f"Message {publication.public_id} was cancelled."
+    sentence = gettext("Message %(id)s was cancelled.") % {"id": publication.public_id}
     return Deed(sentence=sentence, subject=publication)
 
 
 def _retry_publication(publication: Publication) -> Deed:
     again = publication_moves.retry(publication)
-    sentence = f"Message {publication.public_id} was published again as {again.public_id}."
+    sentence = gettext("Message %(id)s was published again as %(new)s.") % {
+        "id": publication.public_id,
+        "new": again.public_id,
+    }
     return Deed(sentence=sentence, subject=publication, successor=again)
 
 
@@ -79,28 +84,37 @@ def _dismiss(publication: Publication) -> Deed:
             f"message {publication.public_id} has been retried or deleted from the dead letter "
             "queue already"
         )
-    sentence = f"Message {publication.public_id} was taken out of the dead letter queue."
+    sentence = gettext("Message %(id)s was taken out of the dead letter queue.") % {
+        "id": publication.public_id
+    }
     return Deed(sentence=sentence, subject=publication)
 
 
 def _pause_queue(queue: Queue) -> Deed:
     queues.pause(queue.account, queue.name)
-    return Deed(sentence=f"Queue {queue.name} was paused.", subject=queue)
+    return Deed(
+        sentence=gettext("Queue %(name)s was paused.") % {"name": queue.name}, subject=queue
+    )
 
 
 def _resume_queue(queue: Queue) -> Deed:
     queues.resume(queue.account, queue.name)
-    return Deed(sentence=f"Queue {queue.name} goes on.", subject=queue)
+    return Deed(sentence=gettext("Queue %(name)s goes on.") % {"name": queue.name}, subject=queue)
 
 
 def _pause_schedule(schedule: Schedule) -> Deed:
     schedules.pause(schedule)
-    return Deed(sentence=f"Schedule {schedule.public_id} was paused.", subject=schedule)
+    return Deed(
+        sentence=gettext("Schedule %(id)s was paused.") % {"id": schedule.public_id},
+        subject=schedule,
+    )
 
 
 def _resume_schedule(schedule: Schedule) -> Deed:
     schedules.resume(schedule)
-    return Deed(sentence=f"Schedule {schedule.public_id} goes on.", subject=schedule)
+    return Deed(
+        sentence=gettext("Schedule %(id)s goes on.") % {"id": schedule.public_id}, subject=schedule
+    )
 
 
 def _has_failed(publication: Publication) -> bool:
@@ -109,57 +123,61 @@ def _has_failed(publication: Publication) -> bool:
 
 CANCEL_PUBLICATION = Verb(
     name="cancel",
-    label="Cancel",
-    done="cancelled",
-    consequence="It is not delivered again. A request under way may still be answered.",
+    label=_("Cancel"),
+    done=_("cancelled"),
+    consequence=_("It is not delivered again. A request under way may still be answered."),
     act=_cancel_publication,
     offered=lambda publication: publication.status == Publication.Status.WAITING,
 )
 RETRY_PUBLICATION = Verb(
     name="retry",
-    label="Publish again",
-    done="published again",
-    consequence="It is published once more, as another message, and leaves the dead letter queue.",
+    label=_("Publish again"),
+    done=_("published again"),
+    consequence=_(
+        "It is published once more, as another message, and leaves the dead letter queue."
+    ),
     act=_retry_publication,
     offered=_has_failed,
 )
 DISMISS = Verb(
     name="dismiss",
-    label="Dismiss",
-    done="dismissed",
-    consequence="It leaves the dead letter queue and is not delivered any more.",
+    label=_("Dismiss"),
+    done=_("dismissed"),
+    consequence=_("It leaves the dead letter queue and is not delivered any more."),
     act=_dismiss,
     offered=_has_failed,
 )
 PAUSE_QUEUE = Verb(
     name="pause",
-    label="Pause",
-    done="paused",
-    consequence="What is under way goes on; nothing more of the queue starts until it is resumed.",
+    label=_("Pause"),
+    done=_("paused"),
+    consequence=_(
+        "What is under way goes on; nothing more of the queue starts until it is resumed."
+    ),
     act=_pause_queue,
     offered=lambda queue: not queue.paused,
 )
 RESUME_QUEUE = Verb(
     name="resume",
-    label="Resume",
-    done="resumed",
-    consequence="The queue delivers its messages again.",
+    label=_("Resume"),
+    done=_("resumed"),
+    consequence=_("The queue delivers its messages again."),
     act=_resume_queue,
     offered=lambda queue: queue.paused,
 )
 PAUSE_SCHEDULE = Verb(
     name="pause",
-    label="Pause",
-    done="paused",
-    consequence="Its times pass by, and nothing is published, until it is resumed.",
+    label=_("Pause"),
+    done=_("paused"),
+    consequence=_("Its times pass by, and nothing is published, until it is resumed."),
     act=_pause_schedule,
     offered=lambda schedule: not schedule.paused,
 )
 RESUME_SCHEDULE = Verb(
     name="resume",
-    label="Resume",
-    done="resumed",
-    consequence="It publishes again, from its next time on.",
+    label=_("Resume"),
+    done=_("resumed"),
+    consequence=_("It publishes again, from its next time on."),
     act=_resume_schedule,
     offered=lambda schedule: schedule.paused,
 )
@@ -170,12 +188,15 @@ RESUME_SCHEDULE = Verb(
 
 def _pause_key(control: FlowControl) -> Deed:
     flow_control.pause(control)
-    return Deed(sentence=f"Nothing of the key “{control}” starts now.", subject=control)
+    return Deed(
+        sentence=gettext("Nothing of the key “%(key)s” starts now.") % {"key": control},
+        subject=control,
+    )
 
 
 def _resume_key(control: FlowControl) -> Deed:
     flow_control.resume(control)
-    return Deed(sentence=f"The key “{control}” goes on.", subject=control)
+    return Deed(sentence=gettext("The key “%(key)s” goes on.") % {"key": control}, subject=control)
 
 
 def _pin_key(control: FlowControl) -> Deed:
@@ -186,56 +207,67 @@ def _pin_key(control: FlowControl) -> Deed:
         rate=control.rate,
         period=control.period,
     )
-    return Deed(sentence=f"The limits of the key “{control}” were pinned.", subject=control)
+    return Deed(
+        sentence=gettext("The limits of the key “%(key)s” were pinned.") % {"key": control},
+        subject=control,
+    )
 
 
 def _unpin_key(control: FlowControl) -> Deed:
     flow_control.unpin(control, parallelism=True, rate=True)
-    return Deed(sentence=f"The limits of the key “{control}” were unpinned.", subject=control)
+    return Deed(
+        sentence=gettext("The limits of the key “%(key)s” were unpinned.") % {"key": control},
+        subject=control,
+    )
 
 
 def _reset_rate(control: FlowControl) -> Deed:
     flow_control.reset_rate(control)
-    return Deed(sentence=f"The key “{control}” begins a new period.", subject=control)
+    return Deed(
+        sentence=gettext("The key “%(key)s” begins a new period.") % {"key": control},
+        subject=control,
+    )
 
 
 PAUSE_KEY = Verb(
     name="pause",
-    label="Pause",
-    done="paused",
-    consequence="What is in flight goes on; nothing more with this key starts until it is resumed.",
+    label=_("Pause"),
+    done=_("paused"),
+    consequence=_(
+        "What is in flight goes on; nothing more with this key starts until it is resumed."
+    ),
     act=_pause_key,
     offered=lambda control: not control.paused,
 )
 RESUME_KEY = Verb(
     name="resume",
-    label="Resume",
-    done="resumed",
-    consequence="What waits for this key starts again, within its limits.",
+    label=_("Resume"),
+    done=_("resumed"),
+    consequence=_("What waits for this key starts again, within its limits."),
     act=_resume_key,
     offered=lambda control: control.paused,
 )
 PIN_KEY = Verb(
     name="pin",
-    label="Pin",
-    done="pinned",
-    consequence="Its limits stay as they are now, whatever triggers say, until it is unpinned.",
+    label=_("Pin"),
+    done=_("pinned"),
+    consequence=_("Its limits stay as they are now, whatever triggers say, until it is unpinned."),
     act=_pin_key,
     offered=lambda control: not (control.parallelism_pinned or control.rate_pinned),
 )
 UNPIN_KEY = Verb(
     name="unpin",
-    label="Unpin",
-    done="unpinned",
-    consequence="The next trigger that names this key sets its limits; until then they stay.",
+    label=_("Unpin"),
+    done=_("unpinned"),
+    consequence=_("The next trigger that names this key sets its limits; until then they stay."),
     act=_unpin_key,
     offered=lambda control: control.parallelism_pinned or control.rate_pinned,
 )
 RESET_RATE = Verb(
     name="reset-rate",
-    label="Reset rate",
-    done="reset",
-    consequence="A new period begins: as many may start as if nothing had started yet.",
+    label=_("Reset rate"),
+    done=_("reset"),
+    consequence=_("A new period begins: as many may start as if nothing had started yet."),
     act=_reset_rate,
     offered=lambda control: control.rate is not None,
 )
@@ -246,7 +278,9 @@ RESET_RATE = Verb(
 
 def _rotate(account: Account) -> Deed:
     accounts.rotate_signing_keys(account)
-    sentence = f"The signing keys of {account} were rotated: the next key is now the current one."
+    sentence = gettext(
+        "The signing keys of %(account)s were rotated: the next key is now the current one."
+    ) % {"account": account}
     return Deed(sentence=sentence, subject=account)
 
 
@@ -254,14 +288,16 @@ def _revoke(token: Token) -> Deed:
     if token.revoked_at is not None:
         raise Refused(f"token “{token}” has been revoked already")
     accounts.revoke_token(token)
-    return Deed(sentence=f"Token “{token}” was revoked.", subject=token)
+    return Deed(
+        sentence=gettext("Token “%(token)s” was revoked.") % {"token": token}, subject=token
+    )
 
 
 ROTATE = Verb(
     name="rotate-keys",
-    label="Rotate signing keys",
-    done="rotated",
-    consequence=(
+    label=_("Rotate signing keys"),
+    done=_("rotated"),
+    consequence=_(
         "The next key becomes the current one, and a new next key is made. Receivers that know "
         "both keys miss nothing; give them the new next key before you rotate again."
     ),
@@ -270,9 +306,9 @@ ROTATE = Verb(
 )
 REVOKE = Verb(
     name="revoke",
-    label="Revoke",
-    done="revoked",
-    consequence="Whoever uses the token is refused from now on. This cannot be undone.",
+    label=_("Revoke"),
+    done=_("revoked"),
+    consequence=_("Whoever uses the token is refused from now on. This cannot be undone."),
     act=_revoke,
     offered=lambda token: token.revoked_at is None,
 )
