@@ -84,6 +84,7 @@ class Scene:
     def __init__(self, database: Database, directory: Path) -> None:
         self.database = database
         self.gate = directory / "gate"
+        self.trap = directory / "trap"
         self._side_file = directory / "executions.txt"
         self._directory = directory
         self._stack = ExitStack()
@@ -96,6 +97,7 @@ class Scene:
             "DJANGO_SETTINGS_MODULE": "tests.faults.app.settings",
             "FAULTS_SIDE_FILE": str(self._side_file),
             "FAULTS_GATE": str(self.gate),
+            "FAULTS_TRAP": str(self.trap),
             "WORKFLOWS_LEASE": f"{LEASE:.0f}s",
             # A server has a hundred connections to give, and other tests may run beside these.
             "WORKFLOWS_THREADS": "4",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 from pytest_django import Settings
 
-from workflows_app.worker.watchdog import Calls, Watchdog
+from workflows_app.worker.watchdog import Calls, RoundsWatch, Watchdog
 
 PATIENCE = 20
 
@@ -97,6 +97,32 @@ def test_a_cluster_that_answers_is_left_alone(
     for _ in range(30):
         dog.rang()
         answered.value = reported.value = time.monotonic()
+        threading.Event().wait(0.02)
+
+    assert sentinel.poll() is None
+
+
+@pytest.mark.processes
+def test_a_sentinel_that_does_not_go_its_rounds_is_ended(
+    sentinel: subprocess.Popen[bytes], settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.WORKFLOWS = {"WATCHDOG": "0.2s"}
+    with caplog.at_level(logging.CRITICAL):
+        RoundsWatch(Moment(time.monotonic()), sentinel.pid).start()
+        assert sentinel.wait(PATIENCE) == -signal.SIGKILL
+
+    assert caplog.messages == ["the sentinel has stood still for 0.2 s; the cluster is ended"]
+
+
+@pytest.mark.processes
+def test_a_sentinel_that_goes_its_rounds_is_left_alone(
+    sentinel: subprocess.Popen[bytes], settings: Settings
+) -> None:
+    settings.WORKFLOWS = {"WATCHDOG": "0.2s"}
+    went_round = Moment()
+    RoundsWatch(went_round, sentinel.pid).start()
+    for _ in range(30):
+        went_round.value = time.monotonic()
         threading.Event().wait(0.02)
 
     assert sentinel.poll() is None

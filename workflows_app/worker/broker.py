@@ -21,7 +21,7 @@ from workflows_app.engine import clock
 from workflows_app.errors import Refused
 from workflows_app.worker import endings, tasks
 from workflows_app.worker.doorbell import Doorbell
-from workflows_app.worker.watchdog import Watchdog
+from workflows_app.worker.watchdog import RoundsWatch, Watchdog
 
 PATIENCE = 0.5
 """Seconds that one `dequeue` may take, so that the cluster can be stopped."""
@@ -84,10 +84,19 @@ class DoorbellBroker(Broker):  # type: ignore[misc]  # django-q2 ships no types
         whose processes nobody has forked.
         """
         if multiprocessing.parent_process() is not None:
-            endings.prepare_sentinel()
+            endings.prepare_sentinel(_watch_rounds)
             # The workers are forked later, and have it from their parent.
             post_spawn.connect(tasks.spawned, dispatch_uid="workflows_app.worker")
         return True
 
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Called by the sentinel each time it has gone its round."""
+        tasks.went_round.value = time.monotonic()
+        super().set_stat(key, value, timeout)
+
     def info(self) -> str:
         return "Workflows doorbell"
+
+
+def _watch_rounds(sentinel: int) -> None:
+    RoundsWatch(tasks.went_round, sentinel).start()

@@ -34,8 +34,8 @@ def before_end(prepare: Callable[[], None]) -> None:
     _preparations.append(prepare)
 
 
-def prepare_sentinel() -> None:
-    """For the sentinel, before it forks the others."""
+def prepare_sentinel(in_each: Callable[[int], None] = lambda sentinel: None) -> None:
+    """For the sentinel, before it forks the others; `in_each` is called in each of these."""
     # Whoever signals all processes signals the main one too, which has the sentinel stop the rest.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sentinel = os.getpid()
@@ -45,6 +45,7 @@ def prepare_sentinel() -> None:
         # Not in what a worker forks in its turn.
         if os.getppid() == sentinel:
             _Ending().prepare(sentinel)
+            in_each(sentinel)
 
     os.register_at_fork(after_in_child=follow)
 

@@ -15,6 +15,8 @@ answered = RawValue("d", 0.0)
 """When a worker of this cluster answered a ring last. Shared by fork; the watchdog reads it."""
 reported = RawValue("d", 0.0)
 """When the cluster's monitor took a worker's report last."""
+went_round = RawValue("d", 0.0)
+"""When the cluster's sentinel looked after its processes last."""
 
 _ready_to_end = False
 _prepared = False

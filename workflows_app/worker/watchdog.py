@@ -3,6 +3,10 @@
 Killing a process that reads from or writes to a queue can leave the dead one holding the queue's
 lock: an idle worker does so always, and the cluster then looks alive and does nothing. What gives
 it away is that the bell rings and nobody answers, or that what workers report is not taken.
+
+A worker that is killed while it holds the lock of its own timer stops the sentinel, which looks at
+the timers of all workers in turn: nobody takes the place of the dead any more, and nobody stops the
+cluster when it is asked to. What gives that away is that the sentinel does not go its rounds.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from workflows_app.conf import get_settings
@@ -83,3 +88,27 @@ class Watchdog:
                 # What it has started ends with it (`worker.endings`), and so does `qcluster`.
                 os.kill(self._sentinel, signal.SIGKILL)
                 return
+
+
+class RoundsWatch:
+    """Lives in a thread of each process that the sentinel has forked: any of them may be killed."""
+
+    def __init__(self, went_round: SharedTime, sentinel: int) -> None:
+        self._went_round = went_round
+        self._sentinel = sentinel
+
+    def start(self) -> None:
+        threading.Thread(target=self._watch, name="sentinel-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        limit = get_settings().WATCHDOG.total_seconds()
+        look = min(1.0, limit / 4)
+        last, still = self._went_round.value, 0.0
+        # Counted by looks: time in which all processes stood still says nothing.
+        while still <= limit:
+            time.sleep(look)
+            now = self._went_round.value
+            last, still = now, still + look if now == last else 0.0
+        logger.critical("the sentinel has stood still for %s s; the cluster is ended", limit)
+        with suppress(ProcessLookupError):
+            os.kill(self._sentinel, signal.SIGKILL)
