@@ -1643,6 +1643,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
+                condition=models.Q(("expires_at__isnull", False)),
+                fields=["ended_at"],
+                name="run_that_expires_by_end",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
                 condition=models.Q(("paused_at__isnull", False), ("status", "running")),
                 fields=["account", "workflow", "id"],
                 name="run_paused",

@@ -204,6 +204,11 @@ class Run(models.Model):
                 condition=Q(expires_at__isnull=False),
                 name="run_by_expiry",
             ),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(expires_at__isnull=False),
+                name="run_that_expires_by_end",
+            ),
             # Few runs are paused or rolled back at a time, however many live.
             models.Index(
                 fields=["account", "workflow", "id"],

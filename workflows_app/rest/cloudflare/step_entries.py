@@ -18,8 +18,8 @@ from workflows_app.engine.states import State
 from workflows_app.models import Attempt, Step, Waiter
 from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.runs import UNDO, CallRequest
+from workflows_app.protocol.step_keys import name_and_branch
 from workflows_app.rest.cloudflare.instance_rows import WAITS, InstanceRows
-from workflows_app.rest.step_keys import name_and_branch
 
 _FUNCTION_KEY = ""
 

@@ -15,7 +15,7 @@ from workflows_app.protocol.durations import parse_duration, parse_moment, unix_
 from workflows_app.protocol.faults import is_cancellation
 from workflows_app.protocol.redaction import SENSITIVE, without_credentials
 from workflows_app.protocol.runs import CallRequest
-from workflows_app.rest.step_keys import name_and_branch
+from workflows_app.protocol.step_keys import name_and_branch
 from workflows_app.rest.upstash.bodies import StepDetailsBody
 from workflows_app.rest.upstash.failings import render_attempts, render_failing
 from workflows_app.rest.upstash.invocations import ended_out, invocation_details
