@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from html import unescape
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from tests.admin import flows
 from tests.admin.pages import messages, read, rows
 from tests.conftest import Clock
+from workflows_app.engine import settling
 from workflows_app.engine.drain import drain_here
-from workflows_app.models import DeadLetter, Message, Run
+from workflows_app.engine.triggering import trigger
+from workflows_app.models import Account, DeadLetter, Message, Run, WorkflowLimit
+from workflows_app.protocol.runs import RunRequest
 
 URL = "/admin/workflows_app/deadletter/"
+ENTRIES = f"{URL}?entries=all"
 CALLBACKS = "1 told again, 1 refused: run card-5 has no failed failure callback to retry"
 
 
@@ -32,7 +41,7 @@ def test_each_entry_says_what_failed_where_and_whether_anyone_was_told(
     drain_here()
     newest = DeadLetter.objects.latest("id")
 
-    assert rows(admin_client.get(URL)) == [
+    assert rows(admin_client.get(ENTRIES)) == [
         f"{newest.public_id} just now admin-alarm alarm-1 KeyError 'pager' failed",
         f"{dead_letter.public_id} 30 s ago admin-charge card-5"
         " ConnectionError at charge-card <b>no funds</b> -",
@@ -49,8 +58,8 @@ def test_a_long_message_is_cut(admin_client: Client):
         error='{"type":"Error","message":"' + "m" * 500 + '","stack":""}'
     )
 
-    assert "m" * 160 + "…" in rows(admin_client.get(URL))[0]
-    assert "m" * 161 not in rows(admin_client.get(URL))[0]
+    assert "m" * 160 + "…" in rows(admin_client.get(ENTRIES))[0]
+    assert "m" * 161 not in rows(admin_client.get(ENTRIES))[0]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +92,7 @@ def test_the_page_of_an_entry_shows_error_and_failure_callback(
     assert head == "\n".join(
         [
             "Dead letter",
-            "Resume…\nRestart…\nRetry failure callback…\nHistory\nDelete…",
+            "Resume…\nRestart…\nEdit and retry…\nDismiss…\nRetry failure callback…\nHistory",
             alarm.public_id,
             "Run\nalarm-1",
             "Workflow\nadmin-alarm",
@@ -178,28 +187,38 @@ def test_many_entries_are_acted_on_at_once(
     assert messages(act(admin_client, verb, confirmed="yes")) == [sentence]
 
 
-def test_deleting_entries_keeps_their_runs_and_drops_their_callbacks(
+def test_dismissing_entries_keeps_their_runs_and_drops_their_callbacks(
     admin_client: Client, failed_run: Run, alarm: DeadLetter
 ):
     admin_client.post(f"{URL}{alarm.pk}/retry-callback/")
 
-    page = act(admin_client, "delete_selected", post="yes")
+    page = act(admin_client, "dismiss", confirmed="yes")
 
-    assert messages(page)[-1] == "Successfully deleted 2 dead letters."
+    assert messages(page)[-1] == "2 dismissed"
     assert not DeadLetter.objects.exists()
     assert not Message.objects.exists()
     assert [run.status for run in Run.objects.all()] == ["failed", "failed"]
 
 
-def test_deleting_one_entry_from_its_page_is_remembered(
+def test_dismissing_one_entry_is_remembered_by_its_run(
     admin_client: Client, failed_run: Run, dead_letter: DeadLetter
 ):
-    page = admin_client.post(f"{URL}{dead_letter.pk}/delete/", {"post": "yes"}, follow=True)
+    page = admin_client.post(f"{URL}{dead_letter.pk}/dismiss/", follow=True)
 
-    name = dead_letter.public_id
-    assert messages(page) == [f"The dead letter “{name}” was deleted successfully."]
-    assert LogEntry.objects.get().object_repr == name
+    assert messages(page) == ["Run card-5 was taken out of the dead letter queue."]
+    assert page.request["PATH_INFO"] == URL
+    assert LogEntry.objects.get().object_repr == "card-5"
     assert Run.objects.get().status == "failed"
+
+
+def test_to_dismiss_takes_the_permission_to_delete(
+    client_with: Callable[..., Client], dead_letter: DeadLetter
+):
+    client = client_with("view_deadletter", "change_deadletter")
+
+    assert client.post(f"{URL}{dead_letter.pk}/dismiss/").status_code == 403
+    assert "Dismiss" not in client.get(f"{URL}{dead_letter.pk}/change/").content.decode()
+    assert "Dismiss" not in client.get(URL).content.decode()
 
 
 def test_the_number_of_queries_does_not_grow_with_the_entries(
@@ -211,9 +230,166 @@ def test_the_number_of_queries_does_not_grow_with_the_entries(
 
     fail()
     with django_assert_max_num_queries(12) as few:
-        admin_client.get(URL)
+        admin_client.get(ENTRIES)
     for _ in range(5):
         fail()
 
     with django_assert_num_queries(len(few)):
+        admin_client.get(ENTRIES)
+
+
+# -- groups
+
+
+def test_entries_are_grouped_by_what_failed(
+    admin_client: Client, failed_run: Run, alarm: DeadLetter, clock: Clock
+):
+    clock.advance("2h")
+    flows.charge.trigger({"cart": 6}, workflow_run_id="card-6")
+    drain_here()
+    clock.advance("1m")
+    drain_here()
+
+    page = read(admin_client.get(URL))
+
+    assert page == "\n".join(
+        [
+            "Dead letters",
+            "Groups Entries",
+            "2 runs ConnectionError at step charge-card",
+            "admin-charge since 12:01:00 2 h ago, last 14:02:00 just now",
+            "<b>no funds</b>",
+            "See all Newest: card-6",
+            "Resume all… Restart all… Dismiss all…",
+            "1 run KeyError",
+            "admin-alarm since 12:01:00 2 h ago",
+            "'pager'",
+            "See all Newest: alarm-1",
+            "Resume all… Restart all… Dismiss all…",
+        ]
+    )
+
+
+def group_of(client: Client, error: str) -> str:
+    """The address of its entries."""
+    found = re.findall(r'href="[?]([^"]*)">See all', client.get(URL).content.decode())
+    (query,) = (unescape(each) for each in found if f"error={error}" in each)
+    return f"{URL}?{query}"
+
+
+def test_a_group_leads_to_its_entries(admin_client: Client, failed_run: Run, alarm: DeadLetter):
+    page = admin_client.get(group_of(admin_client, "KeyError"))
+
+    assert [row.split()[0] for row in rows(page)] == [alarm.public_id]
+    assert "By step" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("verb", "sentence"),
+    [("resume", "1 resumed"), ("restart", "1 restarted"), ("dismiss", "1 dismissed")],
+)
+def test_a_group_is_dealt_with_as_a_whole(
+    admin_client: Client, failed_run: Run, alarm: DeadLetter, verb: str, sentence: str
+):
+    address = group_of(admin_client, "ConnectionError")
+    letter = DeadLetter.objects.get(run=failed_run)
+    chosen = {"index": "0", "select_across": "1", "_selected_action": str(letter.pk)}
+    asked = admin_client.post(address, {**chosen, "action": verb})
+
+    assert "1 dead letter:" in read(asked)
+    page = admin_client.post(address, {**chosen, "action": verb, "confirmed": "yes"}, follow=True)
+    assert messages(page) == [sentence]
+    assert DeadLetter.objects.get() == alarm
+
+
+def test_what_a_run_hides_is_not_in_the_sample_of_its_group(admin_client: Client):
+    flows.charge.trigger(redact="body", retries=0)
+    drain_here()
+
+    page = admin_client.get(URL).content.decode()
+
+    assert "ConnectionError" in page
+    assert "no funds" not in page
+
+
+def test_runs_of_other_services_are_grouped_under_their_url(admin_client: Client):
+    account = Account.objects.default()
+    (started,) = trigger(account, [RunRequest(url="https://peer.example/flow")])
+    settling.fail(started.run, '{"type":"Gone","message":"410"}')
+
+    assert "1 run Gone\nhttps://peer.example/flow" in read(admin_client.get(URL))
+    assert len(rows(admin_client.get(group_of(admin_client, "Gone")))) == 1
+
+
+def test_only_the_newest_entries_are_grouped_and_the_page_says_so(
+    admin_client: Client, failed_run: Run, alarm: DeadLetter, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workflows_app.admin.dead_letter_groups.MOST_GROUPED", 1)
+
+    page = read(admin_client.get(URL))
+
+    assert "1 run KeyError" in page
+    assert "ConnectionError" not in page
+    assert "entries are grouped here" in page
+
+
+def test_an_empty_queue_says_what_it_is_for(admin_client: Client):
+    assert "No run waits for a decision." in read(admin_client.get(URL))
+
+
+def test_the_number_of_queries_does_not_grow_with_the_groups(
+    admin_client: Client, failed_run: Run, alarm: DeadLetter, django_assert_num_queries
+):
+    admin_client.get(URL)
+    DeadLetter.objects.filter(run=failed_run).update(step="other")
+
+    with django_assert_num_queries(5):
         admin_client.get(URL)
+
+
+def test_who_is_limited_sees_the_groups_of_their_workflows_alone(
+    client_with: Callable[..., Client], failed_run: Run, alarm: DeadLetter
+):
+    client = client_with("view_deadletter", "resume_run")
+    group = Group.objects.create(name="pagers")
+    WorkflowLimit.objects.create(group=group, workflow=flows.alarm.name)
+    User.objects.get(username="staff").groups.add(group)
+    letter = DeadLetter.objects.get(run=failed_run)
+    chosen = {"index": "0", "select_across": "1", "_selected_action": str(letter.pk)}
+
+    page = read(client.get(URL))
+    client.post(ENTRIES, {**chosen, "action": "resume", "confirmed": "yes"})
+
+    assert "KeyError" in page
+    assert "Resume all…" in page
+    assert "Dismiss all…" not in page
+    assert "ConnectionError" not in page
+    assert DeadLetter.objects.get() == letter
+
+
+# -- another payload
+
+
+def test_a_failed_run_is_done_again_with_another_payload(
+    admin_client: Client, failed_run: Run, dead_letter: DeadLetter
+):
+    address = f"{URL}{dead_letter.pk}/edit/"
+
+    asked = admin_client.get(address)
+    page = admin_client.post(address, {"payload": '{"cart": 6}'}, follow=True)
+
+    new = failed_run.successors.get()
+    assert "&quot;cart&quot;: 5" in asked.content.decode()
+    assert messages(page) == [f"Run card-5 is done again as {new.run_id}, with another payload."]
+    assert bytes(new.payload) == b'{"cart": 6}'
+    assert not DeadLetter.objects.exists()
+    assert LogEntry.objects.count() == 2
+
+
+def test_who_may_not_restart_edits_nothing(
+    client_with: Callable[..., Client], dead_letter: DeadLetter
+):
+    client = client_with("view_deadletter", "resume_run", "delete_deadletter")
+
+    assert client.get(f"{URL}{dead_letter.pk}/edit/").status_code == 403
+    assert "Edit and retry" not in client.get(f"{URL}{dead_letter.pk}/change/").content.decode()

@@ -6,23 +6,36 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
+from workflows_app.admin.asking import AskingAdmin, PayloadForm, sent
+from workflows_app.admin.dead_letter_groups import (
+    EntriesFilter,
+    ErrorFilter,
+    StepFilter,
+    WorkflowOfLetter,
+    message_of,
+    read_groups,
+)
+from workflows_app.admin.dead_letter_verbs import DISMISS_LETTER, EDIT_AND_RETRY, edit_and_retry
 from workflows_app.admin.displays import NOTHING, Tone, ago, badge, linked_run_title, run_link, when
 from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.run_attempts import read_attempts
 from workflows_app.admin.run_errors import read_error
-from workflows_app.admin.run_filters import ByWorkflowOfRun
 from workflows_app.admin.run_verbs import RESTART_LETTER, RESUME_LETTER, RETRY_CALLBACK
 from workflows_app.admin.values import show_answer, show_error
-from workflows_app.admin.verb_admin import VerbAdmin
-from workflows_app.engine import dead_letters
+from workflows_app.admin.verb_admin import Button
+from workflows_app.admin.verbs import Verb
 from workflows_app.engine.failures import KEY as FAILURE_KEY
 from workflows_app.errors import DeadLetterNotFound
-from workflows_app.models import DeadLetter
+from workflows_app.models import DeadLetter, Run
 from workflows_app.protocol.hiding import hidden_error, hidden_exchange
 from workflows_app.protocol.ids import parse_dead_letter_id
 from workflows_app.protocol.redaction import redactor_of
@@ -37,28 +50,52 @@ MESSAGE_LENGTH = 160
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(VerbAdmin):
+class DeadLetterAdmin(AskingAdmin):
     workflow_path = "workflow"
-    verbs = (RESUME_LETTER, RESTART_LETTER, RETRY_CALLBACK)
+    verbs = (RESUME_LETTER, RESTART_LETTER, DISMISS_LETTER, RETRY_CALLBACK)
     list_display = ("entry", "run_name", "error", "callback")
     list_display_links = ("entry",)
-    list_filter = (ByWorkflowOfRun, "callback_state", "account")
+    list_filter = (
+        EntriesFilter,
+        WorkflowOfLetter,
+        ErrorFilter,
+        StepFilter,
+        "callback_state",
+        "account",
+    )
     search_fields = ("run__run_id",)
     search_help_text = "An entry's id, or the id of its run or its beginning."
     ordering = ("-id",)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return ScopedAdmin.has_delete_permission(self, request, obj)
-
-    def delete_model(self, request: HttpRequest, obj: DeadLetter) -> None:
-        dead_letters.delete(DeadLetter.objects.filter(pk=obj.pk))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
-        dead_letters.delete(
-            DeadLetter.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
-        )
+    def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
+        """To dismiss is to delete, which has a permission of its own."""
+        if verb.name == DISMISS_LETTER.name:
+            return ScopedAdmin.has_delete_permission(self, request)
+        return super().has_verb_permission(request, verb)
 
     # -- the list
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Groups, until somebody asks for entries."""
+        if request.method == "GET" and not request.GET:
+            return self._groups_view(request)
+        return super().changelist_view(request, extra_context)
+
+    def _groups_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        verbs = (RESUME_LETTER, RESTART_LETTER, DISMISS_LETTER)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": capfirst(self.opts.verbose_name_plural),
+            "opts": self.opts,
+            "media": self.media,
+            "groups": read_groups(self.get_queryset(request)),
+            "verbs": [verb for verb in verbs if self.has_verb_permission(request, verb)],
+        }
+        return TemplateResponse(request, "admin/workflows_app/deadletter/groups.html", context)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
         letters: QuerySet[DeadLetter] = super().get_queryset(request)
@@ -90,12 +127,11 @@ class DeadLetterAdmin(VerbAdmin):
         error = show_error(hidden_error(letter.run.error, redactor))
         if error is None:
             return NOTHING
-        message = error.message[:MESSAGE_LENGTH] + "…" * (len(error.message) > MESSAGE_LENGTH)
         return format_html(
             '<strong>{}</strong> {}<br><span class="wf-text">{}</span>',
             error.type,
             f"at {error.step}" if error.step else "",
-            message,
+            message_of(letter, MESSAGE_LENGTH),
         )
 
     @admin.display(description="callback")
@@ -106,6 +142,34 @@ class DeadLetterAdmin(VerbAdmin):
         return f"{row.public_id}: {row.run.workflow or row.run.url} {row.run.run_id}"
 
     # -- one entry
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.edit_view)
+        return [path("<int:pk>/edit/", view, name=self._url_name("edit")), *super().get_urls()]
+
+    def buttons(self, request: HttpRequest, object_id: str) -> list[Button]:
+        found = super().buttons(request, object_id)
+        if self.has_verb_permission(request, EDIT_AND_RETRY):
+            edit = Button(label=f"{EDIT_AND_RETRY.label}…", url=self.url_of("edit", object_id))
+            found.insert(2, edit)
+        return found
+
+    def edit_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        if not self.has_verb_permission(request, EDIT_AND_RETRY):
+            raise PermissionDenied
+        letter = self.get_object(request, str(pk))
+        if letter is None:
+            raise Http404
+        runs = self.admin_site.get_model_admin(Run)
+        may_see = runs.has_view_permission(request)
+        form = PayloadForm(sent(request), letter.run, may_see=may_see)
+        return self.ask(
+            request,
+            EDIT_AND_RETRY,
+            letter,
+            form,
+            lambda letter: edit_and_retry(letter, form.edited()),
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: DeadLetter | None = None) -> list[Any]:
         """None: the page is drawn by its own template."""

@@ -75,13 +75,3 @@ class StartedFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         period = self.periods.get(self.value() or "")
         return queryset.filter(created_at__gte=clock.now() - period[1]) if period else queryset
-
-
-class ByWorkflowOfRun(WorkflowFilter):
-    """The same, for what belongs to runs."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        name = self.value()
-        return (
-            queryset.filter(run__workflow="" if name == OTHER_URLS else name) if name else queryset
-        )

@@ -19,6 +19,7 @@ from workflows_app.engine.settling import owe_failure_callback
 from workflows_app.engine.successors import store, successor
 from workflows_app.engine.triggering import (
     check_delay,
+    check_payload,
     check_policy,
     encode_labels,
     first_message,
@@ -41,6 +42,8 @@ class Overrides:
     failure_url: str | None = None
     labels: tuple[str, ...] | None = None
     flow_control: FlowControlSpec | None = None
+    payload: tuple[bytes, str] | None = None
+    """With its content type."""
 
 
 NOTHING = Overrides()
@@ -124,6 +127,8 @@ def _succeed(
 ) -> Run:
     """Make the failed run's successor. Who deletes the entry makes it, so there is one."""
     check_delay(overrides.delay)
+    if overrides.payload is not None:
+        check_payload(overrides.payload[0])
     check_policy(
         retries=overrides.retries,
         retry_delay=overrides.retry_delay,
@@ -149,6 +154,8 @@ def _successor(old: Run, overrides: Overrides) -> Run:
     new = successor(old, new_run_id(), clock.now())
     new.live_id = new.id_while_live
     new.flow_control = flow_control_of(old.account, overrides.flow_control) or old.flow_control
+    if overrides.payload is not None:
+        new.payload, new.content_type = overrides.payload
     if overrides.labels is not None:
         new.labels = encode_labels(overrides.labels)
     if overrides.retries is not None:
