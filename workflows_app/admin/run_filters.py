@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from workflows_app.engine import clock
+from workflows_app.engine.backlog import stuck
 from workflows_app.engine.states import State, in_state
 from workflows_app.models import Run
 from workflows_app.sdk.authoring import registered_workflows
@@ -34,12 +35,15 @@ class StateFilter(admin.SimpleListFilter):
     }
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [("live", "Live"), *((state.value, title) for state, title in self.states.items())]
+        states = [(state.value, title) for state, title in self.states.items()]
+        return [("live", "Live"), ("stuck", "Stuck"), *states]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         value = self.value()
         if value == "live":
             return queryset.filter(status=Run.Status.RUNNING)
+        if value == "stuck":
+            return stuck(queryset)
         return in_state(queryset, State(value)) if value in set(self.states) else queryset
 
 
