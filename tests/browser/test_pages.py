@@ -12,6 +12,7 @@ RUNS = ("failed", "sleeping", "waiting")
 PAGES = {
     "overview": "",
     "runs": "run/",
+    "start": "run/add/",
     "dead-letters": "deadletter/",
     "waiters": "waiter/",
     "events": "event/",

@@ -17,6 +17,7 @@ from workflows_app.admin.doing import Activity
 from workflows_app.admin.forking import ForkAdmin
 from workflows_app.admin.live import LiveRunAdmin
 from workflows_app.admin.notifying import NotifyAdmin
+from workflows_app.admin.request_builder import RequestBuilderAdmin
 from workflows_app.admin.run_filters import StartedFilter, StateFilter, WorkflowFilter
 from workflows_app.admin.run_verbs import (
     CANCEL,
@@ -45,7 +46,7 @@ class RunChangeList(ChangeList):
 
 
 @admin.register(Run)
-class RunAdmin(ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPageAdmin):
+class RunAdmin(RequestBuilderAdmin, ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPageAdmin):
     workflow_path = "workflow"
     verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART, DELETE)
     list_display = ("state", "run_name", "started", "took", "doing")
