@@ -30,7 +30,8 @@ class SharedTime(Protocol):
     Without a lock: a process that is killed while it holds one would silence all others.
     """
 
-    value: float
+    @property
+    def value(self) -> float: ...
 
 
 class Calls:
