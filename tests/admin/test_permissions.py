@@ -146,7 +146,7 @@ def addresses(rows_of: dict[str, int]) -> list[str]:
     for route in routes():
         model = route.split("/")[1]
         row = rows_of[model]
-        known = {"object_id": row, "run_pk": row, "step_pk": step.pk, "field": "result"}
+        known = {"object_id": row, "pk": row, "run_pk": row, "step_pk": step.pk, "field": "result"}
         filled = re.sub(r"<(?:\w+:)?(\w+)>", partial(_value_of, known), route)
         found.append(f"/admin/{filled}")
     return found

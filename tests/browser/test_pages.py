@@ -52,7 +52,7 @@ def test_a_page_can_be_read_by_everyone(console: Console, name: str, theme: Them
     console.show_in(theme)
     open_page(console, name)
 
-    assert console.grave_findings() == []
     for width, height in WIDTHS.items():
         console.page.set_viewport_size({"width": width, "height": height})
         console.take_picture(f"{name}-{theme}-{width}")
+        assert console.grave_findings() == []
