@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -222,6 +223,11 @@ class SendAdmin(VerbAdmin):
             "Event “%(event)s” reached %(number)s runs.",
             reached,
         ) % {"event": event_id, "number": reached}
+
+
+WAITS_FOR_WEBHOOK = Q(step__contains=f'"kind":"{Step.Kind.WAIT_FOR_WEBHOOK}"') | Q(
+    step__contains=f'"stepType":"{REMOTE_WEBHOOK}"'
+)
 
 
 def is_webhook(waiter: Waiter) -> bool:
