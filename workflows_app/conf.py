@@ -91,6 +91,8 @@ class Settings:
     """Of instances, and of events for them, that come over the Cloudflare surface."""
     SHOWN_OUTPUT: int | None = 1024
     """How many characters of a step's output an instance's detail shows; None for all of them."""
+    KEEP_SOURCE: bool = True
+    """Whether versions keep the source of workflows, for the admin to show and compare."""
     DEDUPLICATION_WINDOW: timedelta = timedelta(minutes=10)
     """How long a published message stands for what is published with the same key."""
 

@@ -188,7 +188,7 @@ def test_processes_of_two_sources_side_by_side_make_a_version_each_once(account:
     # The process of the old source asks again, which has seen its version before.
     recent.forget()
     versions._seen.update(
-        (each.definition.public_id, versions._code_of(each))
+        (each.definition.public_id, versions.code_of(each))
         for each in Version.objects.select_related("definition")
     )
     old = old_source()

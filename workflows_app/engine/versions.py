@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.models import Max
 
+from workflows_app.conf import get_settings
 from workflows_app.engine import clock, recent
 from workflows_app.engine.database import fetch_sql, is_postgresql, joining
 from workflows_app.engine.ports import Code, get_catalogue
@@ -106,14 +107,14 @@ def _knows(version: Version, code: Code) -> bool:
     known = version.definition.public_id, code
     if known in _seen:
         return True
-    if code != _code_of(version):
+    if code != code_of(version):
         return False
     if recent.is_committed():
         _seen.add(known)
     return True
 
 
-def _code_of(version: Version) -> Code:
+def code_of(version: Version) -> Code:
     return Code(
         class_name=version.class_name, script_name=version.script_name, digest=version.digest
     )
@@ -145,7 +146,7 @@ def make(account_id: int, name: str, code: Code, settings: Mapping[str, Any]) ->
         class_name=code.class_name,
         script_name=code.script_name,
         digest=code.digest,
-        source=code.source,
+        source=code.source if get_settings().KEEP_SOURCE else "",
         graph=get_catalogue().graph_of(name),
         created_at=now,
         **settings,

@@ -1190,7 +1190,7 @@ class Migration(migrations.Migration):
                     "digest",
                     models.CharField(
                         editable=False,
-                        help_text="SHA-256 of its source and its graph.",
+                        help_text="SHA-256 of its source and its graph, kept or not.",
                         max_length=64,
                     ),
                 ),
@@ -1200,7 +1200,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         default="",
                         editable=False,
-                        help_text="Of the class or function; may be empty.",
+                        help_text="Of the class or function; empty where it is not kept.",
                     ),
                 ),
                 (

@@ -59,10 +59,13 @@ class Version(models.Model):
     class_name = models.CharField(max_length=255, help_text="Of the class, or of the function.")
     script_name = models.CharField(max_length=255, help_text="The module that it is defined in.")
     digest = models.CharField(
-        max_length=64, editable=False, help_text="SHA-256 of its source and its graph."
+        max_length=64, editable=False, help_text="SHA-256 of its source and its graph, kept or not."
     )
     source = models.TextField(
-        blank=True, default="", editable=False, help_text="Of the class or function; may be empty."
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Of the class or function; empty where it is not kept.",
     )
     graph = models.TextField(null=True, blank=True, help_text="JSON: its steps, as written.")  # noqa: DJ001 - null is "not known"
     step_limit = models.PositiveIntegerField(
