@@ -247,16 +247,16 @@ def test_a_schedule_shows_its_times_and_is_paused_and_resumed(
     schedule = Schedule.objects.get()
 
     assert rows(admin_client.get(f"{BASE}/schedule/")) == [
-        f"at work hourly 0 * * * * {URL} - 13:00:00 in 1 h"
+        f"at work hourly 0 * * * * every hour, at minute 0 {URL} - 13:00:00 in 1 h -"
     ]
     page = read(admin_client.get(f"{BASE}/schedule/{schedule.pk}/change/"))
-    assert f"Cron\n0 * * * *\nDestination\n{URL}" in page
+    assert f"In words\nevery hour, at minute 0\nDestination\n{URL}" in page
     assert f"Body\n{redacted(b'hello')}" in page
     assert f'"upstash-forward-x-token": "{redacted(b"the key")}"' in page
     assert '"upstash-cron": "0 * * * *"' in page
 
     paused = admin_client.post(f"{BASE}/schedule/{schedule.pk}/pause/", follow=True)
     assert messages(paused) == ["Schedule hourly was paused."]
-    assert "Resume…\nHistory\npaused hourly" in read(paused)
+    assert "Resume…\nTrigger now…\nHistory\npaused hourly" in read(paused)
     resumed = admin_client.post(f"{BASE}/schedule/{schedule.pk}/resume/", follow=True)
     assert messages(resumed) == ["Schedule hourly goes on."]

@@ -9,6 +9,7 @@ from workflows_app.admin import (
     messages,
     publications,
     runs,
+    schedules,
     waiting,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "messages",
     "publications",
     "runs",
+    "schedules",
     "waiting",
 ]

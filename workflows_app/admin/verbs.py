@@ -117,6 +117,13 @@ def _resume_schedule(schedule: Schedule) -> Deed:
     )
 
 
+def _trigger_schedule(schedule: Schedule) -> Deed:
+    run = schedules.trigger(schedule)
+    done = "published" if run is None else f"started run {run.run_id}"
+    sentence = f"Schedule {schedule.public_id} has {done} now."
+    return Deed(sentence=sentence, subject=schedule, successor=run)
+
+
 def _has_failed(publication: Publication) -> bool:
     return publication.status == Publication.Status.FAILED
 
@@ -180,6 +187,14 @@ RESUME_SCHEDULE = Verb(
     consequence=_("It publishes again, from its next time on."),
     act=_resume_schedule,
     offered=lambda schedule: schedule.paused,
+)
+TRIGGER_SCHEDULE = Verb(
+    name="trigger",
+    label="Trigger now",
+    done="triggered",
+    consequence="It publishes, or starts its run, now as well; its times stay as they are.",
+    act=_trigger_schedule,
+    offered=lambda _: True,
 )
 
 

@@ -26,7 +26,7 @@ from workflows_app.errors import (
     NotFound,
     WorkflowsError,
 )
-from workflows_app.models import Account, Definition, Message, Publication, Schedule
+from workflows_app.models import Account, Definition, Message, Publication, Run, Schedule
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.cron import check_cron, next_slot
 from workflows_app.protocol.headers import MessageOptions, collect_headers, parse_headers
@@ -181,6 +181,20 @@ def _set_paused(schedule: Schedule, *, paused: bool) -> None:
         _owe_next_slot(schedule)
 
 
+def trigger(schedule: Schedule) -> Run | None:
+    """Do now what it does at its slots, even while it is paused. Gives the run, if it starts runs.
+    Raises WorkflowsError when it can do nothing.
+    """
+    with joining():
+        fresh = _lock(schedule.pk)
+        if fresh is None:
+            raise NotFound(f'schedule "{schedule.public_id}" has been deleted')
+        if fresh.definition is not None:
+            return start_run(fresh, clock.now())
+        _publish(fresh)
+        return None
+
+
 def delete(schedule: Schedule) -> None:
     """What it has published already is delivered all the same."""
     with joining():
@@ -221,13 +235,15 @@ def fire(lease: Lease) -> None:
         hold(lease)
         slot = datetime.fromisoformat(lease.request)
         schedule.last_slot_at = slot
-        act = _publish if schedule.definition is None else partial(start_run, slot=slot)
+        act: Callable[[Schedule], object] = _publish
+        if schedule.definition is not None:
+            act = partial(start_run, slot=slot)
         schedule.error = _tried(schedule, act)
         schedule.save(update_fields=["last_slot_at", "error"])
         _owe_next_slot(schedule)
 
 
-def _tried(schedule: Schedule, act: Callable[[Schedule], None]) -> str:
+def _tried(schedule: Schedule, act: Callable[[Schedule], object]) -> str:
     """What is wrong, if it cannot be done any more; a later slot may find it mended."""
     try:
         with joining():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from croniter import CroniterBadDateError, croniter
 
@@ -51,6 +52,19 @@ def next_slot(checked: str, after: datetime) -> datetime:
         slot: datetime = slots.get_next(datetime)
         if fields[1].startswith("*") or not slot.fold:
             return slot.astimezone(UTC)
+
+
+def slots_until(checked: str, last: datetime, most: int) -> list[datetime]:
+    """The newest times up to this one that a checked expression names, newest first."""
+    zone, fields = _parts(checked)
+    after = (last + timedelta(seconds=1)).astimezone(zoneinfo.ZoneInfo(zone or "UTC"))
+    slots = croniter(" ".join(fields), after)
+    found: list[datetime] = []
+    with suppress(CroniterBadDateError):
+        while len(found) < most:
+            slot: datetime = slots.get_prev(datetime)
+            found.append(slot.astimezone(UTC))
+    return found
 
 
 def _parts(text: str) -> tuple[str | None, list[str]]:
