@@ -101,10 +101,11 @@ def test_what_starts_runs_is_among_the_schedules(
     schedule = Schedule.objects.get()
 
     assert rows(admin_client.get(f"{BASE}/schedule/")) == [
-        f"at work {schedule.public_id} 0 * * * * admin-order - 13:00:00 in 1 h"
+        f"at work {schedule.public_id} 0 * * * * every hour, at minute 0 admin-order - "
+        "13:00:00 in 1 h -"
     ]
     page = page_of(admin_client, schedule)
-    assert "Cron\n0 * * * *\nStarts\nadmin-order" in page
+    assert "In words\nevery hour, at minute 0\nStarts\nadmin-order" in page
     assert "Messages" not in page
 
 

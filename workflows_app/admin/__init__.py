@@ -10,6 +10,7 @@ from workflows_app.admin import (
     publications,
     runs,
     schedules,
+    versions,
     waiting,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "publications",
     "runs",
     "schedules",
+    "versions",
     "waiting",
 ]

@@ -1,4 +1,4 @@
-"""Workflows as accounts see them, their versions, and what each version sets."""
+"""Workflows as accounts see them, with their schedules, and the runs of their versions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,30 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
+from workflows_app.admin.cron_words import cron_in_words
 from workflows_app.admin.displays import (
     NOTHING,
     Tone,
     badge,
     changelist_link,
     row_link,
-    span,
     when,
 )
-from workflows_app.admin.row_page import RowAdmin, RowPage, Table, known, shown
-from workflows_app.admin.values import show
+from workflows_app.admin.row_page import RowAdmin, RowPage, Table, known
+from workflows_app.admin.schedules import state_of
+from workflows_app.admin.versions import settings_of
 from workflows_app.engine.definitions import is_terminating, version_in_force
 from workflows_app.engine.schedules import next_slot_of
+from workflows_app.engine.version_runs import (
+    MOST_COUNTED,
+    count_live_runs,
+    count_runs,
+    foreign_to_code,
+)
 from workflows_app.models import Definition, Run, Version
 from workflows_app.sdk.authoring import registered_workflows
 
@@ -31,11 +41,11 @@ MOST_VERSIONS = 20
 
 
 class DeletionFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _lazy("state")
     parameter_name = "deleted"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
-        return [("no", "Listed"), ("yes", "Deleted")]
+        return [("no", _("Listed")), ("yes", _("Deleted"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Definition]
@@ -46,6 +56,7 @@ class DeletionFilter(admin.SimpleListFilter):
 
 @admin.register(Definition)
 class DefinitionAdmin(RowAdmin):
+    change_form_template = "admin/workflows_app/definition/change_form.html"
     workflow_path = "name"
     list_display = ("state", "name", "code", "account", "changed")
     list_display_links = ("name",)
@@ -62,11 +73,11 @@ class DefinitionAdmin(RowAdmin):
             script_in_force=Subquery(newest.values("script_name")[:1]),
         )
 
-    @admin.display(description="state")
+    @admin.display(description=_lazy("state"))
     def state(self, definition: Definition) -> SafeString:
         return _state(definition)
 
-    @admin.display(description="class or function, and module")
+    @admin.display(description=_lazy("class or function, and module"))
     def code(self, definition: Any) -> SafeString:
         return format_html(
             '{}<br><span class="wf-quiet">{}</span>',
@@ -74,104 +85,110 @@ class DefinitionAdmin(RowAdmin):
             definition.script_in_force,
         )
 
-    @admin.display(description="changed", ordering="modified_at")
+    @admin.display(description=_lazy("changed"), ordering="modified_at")
     def changed(self, definition: Definition) -> SafeString | str:
         return when(definition.modified_at)
 
-    def page_of(self, row: Definition) -> RowPage:
-        return RowPage(
-            name=row.name,
-            badge=_state(row),
-            facts=known(
-                [
-                    ("Account", row.account),
-                    ("Id", row.public_id),
-                    ("Made", when(row.created_at)),
-                    ("Changed", when(row.modified_at)),
-                    ("Deleted", row.deleted_at and when(row.deleted_at)),
-                    ("Its runs are being cancelled", is_terminating(row) and "yes"),
-                    *_settings(version_in_force(row)),
-                    ("Runs", changelist_link(Run, "all of them", workflow=row.name)),
-                ]
-            ),
-            tables=[_schedules(row), _versions(row)],
-        )
+    def context_of(self, request: HttpRequest, row: Definition) -> dict[str, Any]:
+        runs = self.admin_site.get_model_admin(Run)
+        seen = _Runs(row) if runs.has_view_permission(request) else None
+        return {"page": _page_of(row, seen), "warning": seen and _warning(row, seen)}
 
 
-@admin.register(Version)
-class VersionAdmin(RowAdmin):
-    workflow_path = "definition__name"
-    list_display = ("__str__", "definition", "script_name", "made")
-    list_filter = ("definition__account",)
-    list_select_related = ("definition",)
-    search_fields = ("definition__name",)
-    ordering = ("-id",)
+class _Runs:
+    """How many there are of each of the versions that the page lists."""
 
-    @admin.display(description="made", ordering="id")
-    def made(self, version: Version) -> SafeString | str:
-        return when(version.created_at)
+    def __init__(self, definition: Definition) -> None:
+        newest = definition.versions.order_by("-pk").values_list("pk", flat=True)
+        self.by_version = count_runs(list(newest[:MOST_VERSIONS]))
+        self.live = count_live_runs(definition)
+        self.foreign = sum(self.live[pk] for pk in foreign_to_code(definition, self.live))
 
-    def page_of(self, row: Version) -> RowPage:
-        return RowPage(
-            name=str(row.public_id),
-            facts=known(
-                [
-                    ("Workflow", row_link(row.definition, row.definition.name)),
-                    ("Account", row.definition.account),
-                    ("Class or function", row.class_name),
-                    ("Module", row.script_name),
-                    ("Digest of the source", row.digest),
-                    ("Made", when(row.created_at)),
-                    *_settings(row),
-                ]
-            ),
-            values=shown([("Graph", show(row.graph))]),
-        )
+    def cells(self, version: Version) -> list[Any]:
+        number = _counted(self.by_version.get(version.pk, 0))
+        return [changelist_link(Run, number, version=version.pk), self.live[version.pk]]
+
+
+def _counted(number: int) -> str:
+    return f"{number}" if number <= MOST_COUNTED else f"> {MOST_COUNTED}"
+
+
+def _warning(definition: Definition, seen: _Runs) -> str:
+    number = seen.foreign
+    if not number:
+        return ""
+    if definition.name not in registered_workflows():
+        return ngettext(
+            "%(number)d live run has no code here: register the workflow again, or cancel the run.",
+            "%(number)d live runs have no code here: register the workflow again, or cancel them.",
+            number,
+        ) % {"number": number}
+    return ngettext(
+        "%(number)d live run follows a version that is not registered here. It goes on with the "
+        "code that is; “manage.py workflows check” says whether it fits.",
+        "%(number)d live runs follow a version that is not registered here. They go on with the "
+        "code that is; “manage.py workflows check” says whether it fits.",
+        number,
+    ) % {"number": number}
+
+
+def _page_of(row: Definition, seen: _Runs | None) -> RowPage:
+    return RowPage(
+        name=row.name,
+        badge=_state(row),
+        facts=known(
+            [
+                (_("Account"), row.account),
+                (_("Id"), row.public_id),
+                (_("Made"), when(row.created_at)),
+                (_("Changed"), when(row.modified_at)),
+                (_("Deleted"), row.deleted_at and when(row.deleted_at)),
+                (_("Its runs are being cancelled"), is_terminating(row) and _("yes")),
+                *settings_of(version_in_force(row)),
+                (_("Runs"), changelist_link(Run, _("all of them"), workflow=row.name)),
+            ]
+        ),
+        tables=[_schedules(row), _versions(row, seen)],
+    )
 
 
 def _state(definition: Definition) -> SafeString:
     if definition.deleted_at is not None:
-        return badge("deleted", Tone.QUIET)
+        return badge(_("deleted"), Tone.QUIET)
     if definition.name not in registered_workflows():
-        return badge("code is gone", Tone.BAD)
-    return badge("registered", Tone.GOOD)
-
-
-def _settings(version: Version) -> list[tuple[str, Any]]:
-    """What the version sets; what it does not is left out."""
-    kept, kept_if_failed = version.success_retention, version.error_retention
-    return [
-        ("Steps of a run, at most", version.step_limit),
-        ("Runs at work at once", version.parallelism),
-        ("Kept for", kept is not None and (span(kept) or "0 s")),
-        ("Kept, if failed, for", kept_if_failed is not None and (span(kept_if_failed) or "0 s")),
-    ]
+        return badge(_("code is gone"), Tone.BAD)
+    return badge(_("registered"), Tone.GOOD)
 
 
 def _schedules(definition: Definition) -> Table:
     rows = [
         [
             row_link(each, each.cron),
+            cron_in_words(each.cron) or NOTHING,
+            state_of(each),
             when(each.last_slot_at),
             when(next_slot_of(each)),
             each.error or NOTHING,
         ]
         for each in definition.schedules.order_by("pk")
     ]
-    return Table(title="Schedules", head=("Cron", "Last", "Next", "Could not start"), rows=rows)
+    head = (_("Cron"), _("In words"), _("State"), _("Last"), _("Next"), _("Could not start"))
+    return Table(title=_("Schedules"), head=head, rows=rows)
 
 
-def _versions(definition: Definition) -> Table:
-    newest = definition.versions.order_by("-pk")[:MOST_VERSIONS]
+def _versions(definition: Definition, seen: _Runs | None) -> Table:
+    newest = definition.versions.order_by("-pk").defer("source", "graph")[:MOST_VERSIONS]
     rows = [
         [
             row_link(each, str(each.public_id)),
             when(each.created_at),
             each.class_name,
             each.digest[:12],
-            ", ".join(f"{name}: {value}" for name, value in known(_settings(each))) or NOTHING,
+            ", ".join(f"{name}: {value}" for name, value in known(settings_of(each))) or NOTHING,
+            *(seen.cells(each) if seen else ()),
         ]
         for each in newest
     ]
-    head = ("Id", "Made", "Class or function", "Digest", "Sets")
-    return Table(title="Versions, newest first", head=head, rows=rows)
+    head = (_("Id"), _("Made"), _("Class or function"), _("Digest"), _("Sets"))
+    counts = (_("Runs"), _("Live")) if seen else ()
+    return Table(title=_("Versions, newest first"), head=(*head, *counts), rows=rows)

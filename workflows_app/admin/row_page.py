@@ -36,12 +36,15 @@ class RowPage:
 
 
 class RowAdmin(VerbAdmin):
-    """`page_of` says what its page shows."""
+    """`page_of` says what its page shows; `context_of`, when that depends on who asks for what."""
 
     change_form_template = "admin/workflows_app/row.html"
 
     def page_of(self, row: Any) -> RowPage:
         raise NotImplementedError
+
+    def context_of(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"page": self.page_of(row)}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """None: the page is drawn by its own template."""
@@ -58,7 +61,7 @@ class RowAdmin(VerbAdmin):
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
             title = str(self.opts.verbose_name).capitalize()
-            context |= {"page": self.page_of(row), "title": title, "subtitle": None}
+            context |= {"title": title, "subtitle": None, **self.context_of(request, row)}
         return super().change_view(request, object_id, form_url, context)
 
 
