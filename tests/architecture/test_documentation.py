@@ -34,6 +34,8 @@ def is_setting(row: list[str]) -> bool:
 def reads_as(text: str, default: object) -> bool:
     if default is None:
         return text == "none"
+    if isinstance(default, bool):
+        return text == str(default).lower()
     if isinstance(default, timedelta):
         return parse_duration(text) == default
     return text == ("(empty)" if default in ("", ()) else str(default))
