@@ -15,7 +15,8 @@ BLOCKS = frozenset(
     )
 )
 CELLS = frozenset(("td", "th", "span"))
-HIDDEN = frozenset(("script", "style", "select", "template"))
+HIDDEN = frozenset(("script", "style", "select", "template", "svg", "button"))
+"""Drawings say what the text says; the buttons need a script."""
 VOID = frozenset(("br", "img", "input", "link", "meta", "rect", "hr"))
 
 

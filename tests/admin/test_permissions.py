@@ -259,7 +259,7 @@ def test_a_verb_has_a_permission_of_its_own(client_with: Callable[..., Client], 
 
     page = client.get(f"{run}/change/")
 
-    assert "Wake now…" in page.content.decode()
+    assert "Run now…" in page.content.decode()
     assert "Cancel…" not in page.content.decode()
     assert client.post(f"{run}/cancel/").status_code == 403
     assert client.post(f"{run}/wake/").status_code == 302

@@ -58,13 +58,15 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
             "History",
             "succeeded order-1 shop",
             "took 0 s",
-            "Restart…\nDelete…",
+            "Restart…\nFork…\nDelete…",
             "URL",
             "http://127.0.0.1:8000/serve/admin-order",
             "Started",
             "12:00:00 3 h ago",
             "Ended",
             "12:00:00 3 h ago",
+            "Triggered by",
+            "Python",
             "Account",
             "default",
             "Version",
@@ -77,6 +79,11 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
             "shop",
             "Failure URL",
             "https://alerts.example/",
+            "Timeline\nqueued\nrunning\nwaiting\nfailed attempt\nrun that it invoked\n+",
+            "create 0 s",
+            "confirm 0 s",
+            "Graph\n✓ done",
+            "The graph as a list\ncreate: 3 retries: done\nconfirm: 3 retries: done",
             "Payload",
             '{\n"cart": 5\n}',
             "Headers",
@@ -84,17 +91,17 @@ def test_a_run_that_succeeded_shows_its_payload_result_and_steps(
             "Result",
             '{\n"order": 7\n}',
             "Steps 2",
-            "Step Kind Timeline Started Took Attempts Result",
+            "Step Kind Started Took Attempts Result",
             "create run +0 s 0 s 1 7",
             "Key\ncreate",
             "Input\n[\n7\n]",
             "Result\n7",
-            "Restart from here…",
+            "Restart from here… Fork from here…",
             "confirm run +0 s 0 s 1 7",
             "Key\nconfirm",
             "Input\n[\n7\n]",
             "Result\n7",
-            "Restart from here…",
+            "Restart from here… Fork from here…",
         ]
     )
 
@@ -108,10 +115,11 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
             "History",
             "failed card-5 shop card",
             "at charge-card: ConnectionError took 1 min",
-            "Resume…\nRestart…\nDelete…",
+            "Resume…\nRestart…\nFork…\nDelete…",
             "URL\nhttp://127.0.0.1:8000/serve/admin-charge",
             "Started\n12:00:00 1 min ago",
             "Ended\n12:01:00 just now",
+            "Triggered by\nPython",
             "Account\ndefault",
             "Version\ncharge of 2030-01-02 12:00",
             "Retries\n1, delayed by 60000 ms",
@@ -119,14 +127,19 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
             "Error at step charge-card",
             "ConnectionError <b>no funds</b>",
             "Traceback\nConnectionError: <b>no funds</b>",
+            "Timeline\nqueued\nrunning\nwaiting\nfailed attempt\nrun that it invoked\n+",
+            "load-cart 0 s",
+            "charge-card ✕ 1 min",
+            "Graph\n✓ done ✗ failed",
+            "The graph as a list\nload-cart: 1 retry: done\ncharge-card: 1 retry: failed",
             'Payload\n{\n"cart": 5\n}',
             "Steps 2",
-            "Step Kind Timeline Started Took Attempts Result",
+            "Step Kind Started Took Attempts Result",
             'load-cart run +0 s 0 s 1 ["teapot"]',
             "Key\nload-cart",
             'Input\n[\n[\n"teapot"\n]\n]',
             'Result\n[\n"teapot"\n]',
-            "Restart from here…",
+            "Restart from here… Fork from here…",
             "charge-card run +1 min 0 s 2 ConnectionError",
             "Key\ncharge-card",
             'Input\n[\n"<b>no funds</b>"\n]',
@@ -137,7 +150,7 @@ def test_a_failed_run_shows_its_error_and_each_failed_attempt_under_its_step(
             "Attempt 2 failed at 12:01:00, after 0 s",
             "ConnectionError <b>no funds</b>",
             "Traceback\nConnectionError: <b>no funds</b>",
-            "Restart from here…",
+            "Restart from here… Fork from here…",
         ]
     )
 
@@ -150,7 +163,7 @@ def test_a_sleeping_run_says_when_it_wakes_and_what_is_owed(
     page = page_of(admin_client, sleeping_run)
 
     assert "asleep nap-1\nin night wakes in 7 h started 1 h ago" in page
-    assert "Cancel…\nCancel and roll back…\nWake now…\nPause…\nRestart…" in page
+    assert "Cancel…\nCancel and roll back…\nRun now…\nPause…\nRestart…" in page
     assert "night sleep +0 s 1 h 1 ends in 7 h, at 20:00:00" in page
     assert ("Owed work\nWork Step Due Lease Claims\ngo on with the function in 7 h free 1") in page
 
@@ -440,11 +453,12 @@ def test_numbers_of_the_page_do_not_follow_the_language(
     clock.advance("8h")
     drain_here()
 
-    bars = re.findall("<rect [^>]+>", admin_client.get(url(run_called("nap-1"))).content.decode())
+    page = admin_client.get(url(run_called("nap-1"))).content.decode()
 
-    assert bars == [
-        '<rect x="0.0" width="6.0" y="1" height="10" rx="2"/>',
-        '<rect x="0.0" width="1000.0" y="1" height="10" rx="2"/>',
+    places = re.findall(r'<rect class="wf-doing-\w+" (x="[^"]+" width="[^"]+" y="\d+")', page)
+    assert places == [
+        'x="0.000%" width="0.300%" y="28"',
+        'x="0.000%" width="100.000%" y="50"',
     ]
 
 
@@ -515,7 +529,7 @@ def test_the_number_of_queries_does_not_grow_with_the_steps(
     flows.many.run(5, workflow_run_id="short")
     flows.many.run(150, workflow_run_id="long")
     admin_client.get(url(run_called("short")))
-    with django_assert_max_num_queries(26) as few:
+    with django_assert_max_num_queries(28) as few:
         admin_client.get(url(run_called("short")))
 
     with django_assert_num_queries(len(few)):

@@ -46,6 +46,7 @@ UrlOf = Callable[..., str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSteps:
     steps: StepList
+    situation: Situation
     deliveries: list[Unfinished]
     """Those that failed, other than of plans and of answers to calls, which belong to a step."""
 
@@ -64,6 +65,7 @@ def read_remote_steps(run: Run, asked_page: str, url_of: UrlOf) -> RemoteSteps:
             page=page,
             pages=pages,
         ),
+        situation=situation,
         deliveries=_deliveries(situation),
     )
 
@@ -151,7 +153,9 @@ class _Table:
         failed = [each for row in step.rows for each in self.attempts.get(row.key, [])]
         is_failed = standing.progress == Progress.FAILED
         error = hidden_error(self.run.error, self.redactor) if is_failed else None
+        newest = step.newest
         return StepRow(
+            pk=newest.pk if newest is not None else 0,
             key=str(step.number) if step.number else "-",
             name=step.name or "(unknown)",
             branch="parallel" if step.plan is not None else "",
@@ -159,7 +163,6 @@ class _Table:
             tone=_TONES[standing.progress],
             started=time.offset(began),
             took=time.took(began, ended),
-            bar=time.bar(began, ended),
             attempts=len(failed) + (not is_failed),
             input=self._input(step),
             answer=self._answer(step),

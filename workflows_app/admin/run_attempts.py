@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from django.db.models import Exists, OuterRef
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from workflows_app.admin.displays import ago, clock_time, run_link, span
 from workflows_app.admin.remote_activity import open_invocations
@@ -27,6 +30,7 @@ MOST_UNFINISHED = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
+    id: str
     number: int
     superseded: bool
     started: str
@@ -46,6 +50,11 @@ class Unfinished:
     child: SafeString | None = None
     """A link to the run that it waits for."""
 
+    @property
+    def of(self) -> str:
+        """What the ids of its parts on the page begin with."""
+        return f"begun-{quote(self.key, safe='')}"
+
 
 def read_attempts(run: Run, keys: list[str]) -> dict[str, list[AttemptRow]]:
     """The newest failed attempts of these steps, oldest first."""
@@ -63,6 +72,7 @@ def read_attempts(run: Run, keys: list[str]) -> dict[str, list[AttemptRow]]:
 
 def _attempt_row(attempt: Attempt, redactor: Redactor) -> AttemptRow:
     return AttemptRow(
+        id=str(attempt.pk),
         number=attempt.number,
         superseded=attempt.outcome == Attempt.Outcome.SUPERSEDED,
         started=clock_time(attempt.started_at),
@@ -76,8 +86,11 @@ def _retry(retry_at: datetime | None) -> str:
     if retry_at is None:
         return ""
     if retry_at > clock.now():
-        return f"next attempt {ago(retry_at)}, at {clock_time(retry_at)}"
-    return f"retry due at {clock_time(retry_at)}"
+        return _("next attempt %(distance)s, at %(time)s") % {
+            "distance": ago(retry_at),
+            "time": clock_time(retry_at),
+        }
+    return _("retry due at %(time)s") % {"time": clock_time(retry_at)}
 
 
 def read_unfinished(run: Run) -> list[Unfinished]:
@@ -94,7 +107,7 @@ def read_unfinished(run: Run) -> list[Unfinished]:
     worked_on = [
         Unfinished(
             key=key,
-            state=_CALLING if key in under_way else _TRIED if run.is_live else _DROPPED,
+            state=str(_CALLING if key in under_way else _TRIED if run.is_live else _DROPPED),
             failed=attempts.get(key, []),
         )
         for key in keys
@@ -111,18 +124,24 @@ def awaited(waiter: Waiter, run: Run) -> str:
     """What its run waits for, and for how long."""
     deadline = waiter.deadline
     if run.paused_at is not None:
-        until = f"until {span(deadline - run.paused_at)} after the run is resumed"
-    else:
-        until = f"until {clock_time(deadline)}, {ago(deadline)}"
-    return f"waits for event {waiter.event_id}, {until}"
+        left = span(deadline - run.paused_at)
+        return _("waits for event %(event)s, until %(left)s after the run is resumed") % {
+            "event": waiter.event_id,
+            "left": left,
+        }
+    return _("waits for event %(event)s, until %(time)s, %(distance)s") % {
+        "event": waiter.event_id,
+        "time": clock_time(deadline),
+        "distance": ago(deadline),
+    }
 
 
 def _invoking(run: Run) -> Iterator[Unfinished]:
     for invocation in open_invocations([run.pk])[:MOST_UNFINISHED]:
-        state = _WAITING if run.is_live else _DROPPED
+        state = str(_WAITING if run.is_live else _DROPPED)
         child = run_link(invocation.child)
         yield Unfinished(key=invocation.key, state=state, failed=[], child=child)
 
 
-_CALLING, _TRIED, _DROPPED = "call under way", "to be tried again", "never finished"
-_WAITING = "waits for the end of"
+_CALLING, _TRIED = gettext_lazy("call under way"), gettext_lazy("to be tried again")
+_DROPPED, _WAITING = gettext_lazy("never finished"), gettext_lazy("waits for the end of")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from workflows_app.admin.activity import activity_of
+from workflows_app.admin.asked import Asked
 from workflows_app.admin.displays import (
     ago,
     changelist_link,
@@ -19,6 +22,8 @@ from workflows_app.admin.displays import (
     when,
 )
 from workflows_app.admin.doing import Activity
+from workflows_app.admin.graph_drawing import Drawing as Graph
+from workflows_app.admin.graph_path import graph_of_run
 from workflows_app.admin.owed import Owed, read_owed
 from workflows_app.admin.remote_steps import read_remote_steps
 from workflows_app.admin.run_attempts import (
@@ -28,7 +33,10 @@ from workflows_app.admin.run_attempts import (
     read_unfinished,
 )
 from workflows_app.admin.run_errors import read_error
-from workflows_app.admin.run_steps import StepList, read_steps
+from workflows_app.admin.run_steps import StepList, details_of, read_steps
+from workflows_app.admin.timeline_drawing import Drawing, draw
+from workflows_app.admin.timeline_local import read_journal, read_tracks
+from workflows_app.admin.timeline_remote import tracks_of
 from workflows_app.admin.values import (
     ErrorShown,
     Shown,
@@ -37,10 +45,12 @@ from workflows_app.admin.values import (
     show,
     show_bytes,
 )
+from workflows_app.engine import clock
 from workflows_app.engine.continuing import has_continued
 from workflows_app.engine.failures import KEY as FAILURE_KEY
 from workflows_app.engine.undoing import rollback_of
 from workflows_app.models import DeadLetter, Event, Invocation, Run, Waiter
+from workflows_app.protocol.codec import decode_json
 from workflows_app.protocol.hiding import hidden_headers, hidden_value
 from workflows_app.protocol.redaction import Redactor, redactor_of
 from workflows_app.sdk.replay import FUNCTION
@@ -50,10 +60,20 @@ MOST_SUCCESSORS = 20
 UrlOf = Callable[..., str]
 
 
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A moment that a script counts down to; by the clock of this machine, as far as it goes."""
+
+    at: str
+    now: str
+    distance: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPage:
     run: Run
     activity: Activity
+    next: Next | None
     lasted: str
     facts: list[tuple[str, Any]]
     labels: list[str]
@@ -63,6 +83,8 @@ class RunPage:
     result: Shown | None
     error: ErrorShown | None
     owed: list[Owed]
+    drawing: Drawing
+    graph: Graph | None
     steps: StepList
     unfinished: list[Unfinished]
     deliveries: list[Unfinished]
@@ -71,19 +93,19 @@ class RunPage:
     failure_attempts: list[AttemptRow]
 
 
-def build(run: Run, asked_page: str, url_of: UrlOf) -> RunPage:
-    """`asked_page` says which steps to show: the number of a page, "all", or nothing."""
+def build(run: Run, asked: Asked, url_of: UrlOf) -> RunPage:
     around = read_attempts(run, [FUNCTION, FAILURE_KEY])
-    told = (
-        _told_remotely(run, asked_page, url_of) if run.is_remote else _told(run, asked_page, url_of)
-    )
+    told = _told_remotely(run, asked, url_of) if run.is_remote else _told(run, asked, url_of)
+    activity = activity_of(run)
     return RunPage(
         run=run,
-        activity=activity_of(run),
+        activity=activity,
+        next=_next(activity.until),
         lasted=_lasted(run),
         facts=_facts(run),
         labels=run.label_list,
         links=_links(run),
+        graph=graph_of_run(run),
         error=read_error(run),
         owed=read_owed(run),
         function_attempts=[] if run.is_remote else around.get(FUNCTION, []),
@@ -93,17 +115,32 @@ def build(run: Run, asked_page: str, url_of: UrlOf) -> RunPage:
     )
 
 
-def _told(run: Run, asked_page: str, url_of: UrlOf) -> dict[str, Any]:
+def _told(run: Run, asked: Asked, url_of: UrlOf) -> dict[str, Any]:
+    journal = read_journal(run)
+    steps = read_steps(run, journal, asked.steps, url_of)
+    kept = sum(entry.begin < run.created_at for entry in journal)
+    keys = [entry.pk for entry in journal]
+    details = details_of(keys, steps.page, asked)
     return {
-        "steps": read_steps(run, asked_page, url_of),
+        "steps": steps,
         "unfinished": read_unfinished(run),
         "deliveries": [],
+        "drawing": draw(run, read_tracks(run, journal), kept, asked, details),
     }
 
 
-def _told_remotely(run: Run, asked_page: str, url_of: UrlOf) -> dict[str, Any]:
-    told = read_remote_steps(run, asked_page, url_of)
-    return {"steps": told.steps, "unfinished": [], "deliveries": told.deliveries}
+def _told_remotely(run: Run, asked: Asked, url_of: UrlOf) -> dict[str, Any]:
+    told = read_remote_steps(run, asked.steps, url_of)
+    program = told.situation.program
+    kept = sum(step.began_at < run.created_at for step in program)
+    keys = [step.newest.pk if step.newest is not None else 0 for step in program]
+    details = details_of(keys, told.steps.page, asked)
+    return {
+        "steps": told.steps,
+        "unfinished": [],
+        "deliveries": told.deliveries,
+        "drawing": draw(run, tracks_of(told.situation), kept, asked, details),
+    }
 
 
 def _values(run: Run, url_of: UrlOf) -> dict[str, Any]:
@@ -147,46 +184,66 @@ def _heads(run: Run, url_of: UrlOf) -> dict[str, Shown | None]:
     }
 
 
+def _next(moment: datetime | None) -> Next | None:
+    if moment is None:
+        return None
+    return Next(moment.isoformat(), clock.now().isoformat(), ago(moment))
+
+
 def _lasted(run: Run) -> str:
     if run.ended_at is None:
-        return f"started {ago(run.created_at)}"
-    return f"took {span(run.ended_at - run.created_at)}"
+        return _("started %(distance)s") % {"distance": ago(run.created_at)}
+    return _("took %(length)s") % {"length": span(run.ended_at - run.created_at)}
 
 
 def _facts(run: Run) -> list[tuple[str, Any]]:
     """What was asked for when the run was triggered; what was not asked for is left out."""
     facts: list[tuple[str, Any]] = [
-        ("URL", run.url),
-        ("Started", when(run.created_at)),
-        ("Ended", run.ended_at and when(run.ended_at)),
-        ("Caller", run.caller_ip),
-        ("Account", run.account),
-        ("Version", run.version and row_link(run.version, str(run.version))),
-        ("Retries", _retries(run)),
-        ("Step timeout", run.timeout and span(run.timeout)),
-        ("Flow control", run.flow_control),
-        ("Failure URL", run.failure_url),
-        ("Redacted", run.redaction),
-        ("Rolled back", _rolled_back(run)),
+        (_("URL"), run.url),
+        (_("Started"), when(run.created_at)),
+        (_("Ended"), run.ended_at and when(run.ended_at)),
+        (_("Triggered by"), _trigger(run)),
+        (_("Caller"), run.caller_ip),
+        (_("Account"), run.account),
+        (_("Version"), run.version and row_link(run.version, str(run.version))),
+        (_("Retries"), _retries(run)),
+        (_("Step timeout"), run.timeout and span(run.timeout)),
+        (_("Flow control"), run.flow_control),
+        (_("Failure URL"), run.failure_url),
+        (_("Redacted"), run.redaction),
+        (_("Rolled back"), _rolled_back(run)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _trigger(run: Run) -> str:
+    words = {
+        Run.Source.API: _("the API"),
+        Run.Source.PYTHON: _("Python"),
+        Run.Source.SCHEDULE: _("a schedule"),
+        Run.Source.RUN: _("another run"),
+    }
+    told = words[Run.Source(run.source)]
+    if not run.schedule:
+        return told
+    return _("%(trigger)s, %(cron)s") % {"trigger": told, "cron": decode_json(run.schedule)["cron"]}
 
 
 def _rolled_back(run: Run) -> str:
     rollback = rollback_of(run)
     if rollback is None:
         return ""
-    return "all that was done" if rollback.is_complete else "not all that was done"
+    return _("all that was done") if rollback.is_complete else _("not all that was done")
 
 
 def _links(run: Run) -> list[tuple[str, SafeString]]:
     """Where the run's story comes from, and where it goes on."""
-    links = [("Invoked by", run_link(invoker)) for invoker in _invokers(run)]
+    links = [(_("Invoked by"), run_link(invoker)) for invoker in _invokers(run)]
     if run.origin:
         links.append((_from(run, run.origin), run_link(run.origin)))
     letter = DeadLetter.objects.filter(run=run).first()
     if letter is not None:
-        links.append(("Dead letter", dead_letter_link(letter)))
+        links.append((_("Dead letter"), dead_letter_link(letter)))
     successors = run.successors.order_by("id")[:MOST_SUCCESSORS]
     links.extend((_as(run, new), run_link(new)) for new in successors)
     return [*links, *_related(run)]
@@ -194,22 +251,22 @@ def _links(run: Run) -> list[tuple[str, SafeString]]:
 
 def _from(run: Run, origin: Run) -> str:
     if run.run_id != origin.run_id:
-        return "Goes on from"
-    return "Continued from" if has_continued(origin, run) else "Restarted from"
+        return _("Goes on from")
+    return _("Continued from") if has_continued(origin, run) else _("Restarted from")
 
 
 def _as(run: Run, successor: Run) -> str:
     if run.run_id != successor.run_id:
-        return "Goes on as"
-    return "Continued as new" if has_continued(run, successor) else "Restarted as"
+        return _("Goes on as")
+    return _("Continued as new") if has_continued(run, successor) else _("Restarted as")
 
 
 def _related(run: Run) -> list[tuple[str, SafeString]]:
     """What else there is about it, on pages of its own."""
     counts = [
-        ("Waits for events", Waiter, run.waiters.count(), "run__id__exact"),
-        ("Events to come", Event, run.events.count(), "run__id__exact"),
-        ("Invoked runs", Invocation, run.invocations.count(), "parent__id__exact"),
+        (_("Waits for events"), Waiter, run.waiters.count(), "run__id__exact"),
+        (_("Events to come"), Event, run.events.count(), "run__id__exact"),
+        (_("Invoked runs"), Invocation, run.invocations.count(), "parent__id__exact"),
     ]
     return [
         (title, changelist_link(model, str(count), **{column: run.pk}))
@@ -224,6 +281,9 @@ def _invokers(run: Run) -> list[Run]:
 
 
 def _retries(run: Run) -> str:
-    return (
-        f"{run.retries}, delayed by {run.retry_delay} ms" if run.retry_delay else f"{run.retries}"
-    )
+    if not run.retry_delay:
+        return f"{run.retries}"
+    return _("%(count)d, delayed by %(delay)s ms") % {
+        "count": run.retries,
+        "delay": run.retry_delay,
+    }

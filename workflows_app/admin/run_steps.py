@@ -9,10 +9,13 @@ from typing import Any
 
 from django.db.models import F
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
+from workflows_app.admin.asked import Asked
 from workflows_app.admin.displays import run_link
 from workflows_app.admin.run_attempts import AttemptRow, read_attempts
-from workflows_app.admin.timeline import Bar, Timeline
+from workflows_app.admin.timeline import Timeline
+from workflows_app.admin.timeline_local import Entry
 from workflows_app.admin.values import ErrorShown, Shown, head, length, show, show_error
 from workflows_app.engine.step_targets import may_be_target
 from workflows_app.models import Run, Step
@@ -25,6 +28,8 @@ PER_PAGE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
+    pk: int
+    """Of one of its rows in the journal."""
     key: str
     name: str
     branch: str
@@ -34,7 +39,6 @@ class StepRow:
     started: str
     """After the start of the run; for a step of its origin the time of day."""
     took: str
-    bar: Bar | None
     attempts: int
     input: Shown | None
     result: Shown | None
@@ -52,6 +56,13 @@ class StepRow:
     """A link to the run that it invoked."""
     restart: str = ""
     """Where its run is restarted from it."""
+    fork: str = ""
+    """Where its run is forked from it."""
+
+    @property
+    def of(self) -> str:
+        """What the ids of its parts on the page begin with."""
+        return f"step-{self.pk or self.key}"
 
     @property
     def depth(self) -> int:
@@ -79,10 +90,12 @@ class StepList:
         return range(1, self.pages + 1)
 
 
-def read_steps(run: Run, asked_page: str, url_of: Callable[..., str]) -> StepList:
-    # Their keys first: asked for a few of one run's rows in order, PostgreSQL may walk through the
-    # rows of all runs in order to find them.
-    keys = sorted(Step.objects.filter(run=run).values_list("pk", flat=True))
+def read_steps(
+    run: Run, journal: Sequence[Entry], asked_page: str, url_of: Callable[..., str]
+) -> StepList:
+    # By their primary keys: asked for a few of one run's rows in order, PostgreSQL may walk through
+    # the rows of all runs in order to find them.
+    keys = [entry.pk for entry in journal]
     chosen, page, pages = choose_page(keys, asked_page)
     steps = _with_heads(run)
     if page:
@@ -93,6 +106,19 @@ def read_steps(run: Run, asked_page: str, url_of: Callable[..., str]) -> StepLis
     table = _Table(run, attempts, children, url_of)
     rows = [table.row(step) for step in shown]
     return StepList(rows=rows, total=len(keys), page=page, pages=pages)
+
+
+def details_of(keys: Sequence[int], page: int, asked: Asked) -> Callable[[int], str]:
+    """Where steps are told of; `keys` are their primary keys in the order of the table, of which
+    this page is shown.
+    """
+    pages = {pk: 1 + index // PER_PAGE for index, pk in enumerate(keys)}
+
+    def details(pk: int) -> str:
+        other = page and pages.get(pk, page) != page
+        return f"{asked.to(steps=pages[pk]) if other else ''}#step-{pk}"
+
+    return details
 
 
 def _children(run: Run, steps: Sequence[Step]) -> dict[str, Run]:
@@ -154,6 +180,7 @@ class _Table:
         """`step` comes from `_with_heads`."""
         time, child = self.timeline, self.children.get(step.key)
         return StepRow(
+            pk=step.pk,
             key=step.key,
             name=step.name,
             branch=step.branch,
@@ -161,7 +188,6 @@ class _Table:
             tone=self._tone(step),
             started=time.offset(step.started_at),
             took=time.took(step.started_at, step.ended_at),
-            bar=time.bar(step.started_at, step.ended_at),
             attempts=step.attempts,
             input=self._show(step, "input", step.input_head, step.input_size),
             result=self._result(step),
@@ -170,11 +196,12 @@ class _Table:
             is_kept=not time.has_begun_at(step.started_at),
             failed=self.attempts.get(step.key, []),
             child=None if child is None else run_link(child),
-            restart=self._restart(step),
+            restart=self._from(step, "restart_from"),
+            fork=self._from(step, "fork"),
         )
 
-    def _restart(self, step: Step) -> str:
-        return self.url_of("restart_from", self.run.pk, step.pk) if may_be_target(step) else ""
+    def _from(self, step: Step, page: str) -> str:
+        return self.url_of(page, self.run.pk, step.pk) if may_be_target(step) else ""
 
     def _result(self, step: Any) -> Shown | None:
         if step.sensitive and step.error is None:
@@ -194,7 +221,7 @@ class _Table:
 
     def _ends(self, step: Step) -> str:
         if is_cancellation(step.error):
-            return "cancelled: another branch was first"
+            return _("cancelled: another branch was first")
         return self.timeline.ends(step)
 
     def _tone(self, step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.admin.utils import quote, unquote
@@ -10,9 +11,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 
 from workflows_app.admin import run_page
-from workflows_app.admin.run_verbs import RESTART, restart_from
+from workflows_app.admin.asked import read_asked
+from workflows_app.admin.forking import FORK
+from workflows_app.admin.notifying import NOTIFY
+from workflows_app.admin.run_verbs import RESTART, WAKE, restart_from
 from workflows_app.admin.values import mask
 from workflows_app.admin.verb_admin import Button, VerbAdmin
 from workflows_app.engine.step_targets import may_be_target
@@ -71,10 +76,15 @@ class RunPageAdmin(VerbAdmin):
         )
 
     def _context(self, request: HttpRequest, run: Run) -> dict[str, Any]:
+        page = run_page.build(run, read_asked(request.GET), self.url_of)
+        verbs = self.verb_buttons(request, run)
+        if WAKE.name in verbs and page.activity.state == "retrying":
+            verbs[WAKE.name] = replace(verbs[WAKE.name], label=_("Retry now…"))
         return {
-            "page": run_page.build(run, request.GET.get("steps", ""), self.url_of),
-            "verbs": self.verb_buttons(request, run),
+            "page": page,
+            "verbs": verbs,
             "may_restart": self.has_verb_permission(request, RESTART),
+            "may_fork": self.has_verb_permission(request, FORK),
         }
 
     def buttons(self, request: HttpRequest, object_id: str) -> list[Button]:
@@ -83,9 +93,11 @@ class RunPageAdmin(VerbAdmin):
 
     def verb_buttons(self, request: HttpRequest, run: Run) -> dict[str, Button]:
         """What this user may have done with the run now, by the names of the verbs."""
+        last = "delete"
+        verbs = sorted((*self.verbs, FORK, NOTIFY), key=lambda verb: verb.name == last)
         return {
             verb.name: Button(label=f"{verb.label}…", url=self.url_of(verb.name, quote(run.pk)))
-            for verb in self.verbs
+            for verb in verbs
             if verb.offered(run) and self.has_verb_permission(request, verb)
         }
 

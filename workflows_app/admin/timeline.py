@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
 
 from workflows_app.admin.displays import ago, clock_time, span
 from workflows_app.engine import clock
 from workflows_app.models import Run, Step
-
-SCALE = 1000
-"""Width of the timeline in units of its drawing."""
-NARROWEST = 6.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """A step's place on the run's timeline, in units of SCALE, as SVG writes numbers."""
-
-    x: str
-    width: str
 
 
 class Timeline:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.end = run.ended_at or clock.now()
-        self.length = max(self.end - run.created_at, timedelta(microseconds=1))
 
     def has_begun_at(self, moment: datetime) -> bool:
         """Earlier was the time of the run that this one goes on from."""
@@ -47,18 +35,10 @@ class Timeline:
             return ""
         if self.run.paused_at is not None and self.run.is_live:
             left = ended_at - max(self.run.paused_at, step.started_at)
-            return f"ends {span(left)} after the run is resumed"
+            return _("ends %(left)s after the run is resumed") % {"left": span(left)}
         if self.run.is_live:
-            return f"ends {ago(ended_at)}, at {clock_time(ended_at)}"
-        return f"was to end at {clock_time(ended_at)}"
-
-    def bar(self, started_at: datetime, ended_at: datetime) -> Bar | None:
-        if not self.has_begun_at(started_at):
-            return None
-        x = self._place(started_at)
-        width = max(self._place(ended_at) - x, NARROWEST)
-        return Bar(x=f"{min(x, SCALE - width):.1f}", width=f"{width:.1f}")
-
-    def _place(self, moment: datetime) -> float:
-        part = (moment - self.run.created_at) / self.length
-        return min(max(part, 0.0), 1.0) * SCALE
+            return _("ends %(distance)s, at %(time)s") % {
+                "distance": ago(ended_at),
+                "time": clock_time(ended_at),
+            }
+        return _("was to end at %(time)s") % {"time": clock_time(ended_at)}
