@@ -41,7 +41,7 @@ def test_what_is_found_is_said_at_once_and_nothing_is_not_said():
 def test_the_first_word_comes_though_nothing_has_been_found():
     stream = open_here(looks(b"", b"a"))
 
-    assert next(stream) == RETRY
+    assert next(stream) == RETRY + b":\n\n"
     stream.close()
 
 
@@ -55,7 +55,7 @@ async def test_a_task_reads_the_same(transactional_db: None):
 def test_a_stream_that_has_nothing_to_say_shows_that_it_is_alive(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(streaming, "QUIET", -1.0)
 
-    assert list(open_here(looks(b"", b"", b"a"))) == [RETRY, b":\n\n", b"a"]
+    assert list(open_here(looks(b"", b"", b"a"))) == [RETRY + b":\n\n", b":\n\n", b"a"]
 
 
 def test_a_stream_ends_by_itself_after_some_minutes(monkeypatch: pytest.MonkeyPatch):
@@ -68,7 +68,7 @@ def test_a_stream_ends_when_the_database_is_away():
     def look() -> Seen:
         raise OperationalError("the server has gone")
 
-    assert list(open_here(look)) == [RETRY]
+    assert list(open_here(look)) == [RETRY + b":\n\n"]
 
 
 def test_a_process_keeps_as_many_open_as_it_is_allowed_to(settings: Settings):

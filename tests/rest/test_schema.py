@@ -27,9 +27,12 @@ FOR_ANYONE = (
     "/v2/liveness",
     "/v2/workflows/hooks/{user_id}/{run_id}/{event_id}",
 )
+TICKETS = "/realtime/tickets"
 SECURITY: dict[str, list[Json]] = {
     "v2": [{"token": []}, {"tokenInQuery": []}],
     "client": [{"bearer": []}, {"key": []}, {"serviceKey": []}],
+    "realtime": [{"ticket": []}, {"token": []}, {"tokenInQuery": []}],
+    "tickets": [{"token": []}, {"tokenInQuery": []}],
 }
 
 
@@ -85,9 +88,9 @@ def test_the_schema_describes_every_route_of_the_dialects_and_no_other_api(schem
         *(path for path in cloudflare if path.endswith("/")),
     }
 
-    assert set(schema["paths"]) == (upstash | cloudflare | {"/healthz", "/readyz"}) - (
-        spelled_otherwise
-    )
+    others = {"/healthz", "/readyz", "/realtime", TICKETS}
+
+    assert set(schema["paths"]) == (upstash | cloudflare | others) - spelled_otherwise
 
 
 def test_every_operation_has_an_id_of_its_own(schema: Json):
@@ -99,7 +102,8 @@ def test_every_operation_has_an_id_of_its_own(schema: Json):
 def test_every_answer_has_an_example_that_its_own_type_allows(schema: Json):
     for method, path, operation in operations(schema):
         for status, answer in operation["responses"].items():
-            content = answer["content"]["application/json"]
+            kinds = answer["content"]
+            content = kinds.get("application/json") or kinds["text/event-stream"]
             for example in content["examples"].values():
                 errors = list(
                     Draft4Validator(closed(content["schema"])).iter_errors(example["value"])
@@ -110,11 +114,12 @@ def test_every_answer_has_an_example_that_its_own_type_allows(schema: Json):
 def test_every_operation_for_tokens_says_how_it_is_refused(schema: Json):
     for method, path, operation in operations(schema):
         needs_token = "security" in operation and {} not in operation["security"]
-        expected = {"401"} if method == "get" else {"401", "403"}
+        reads = method == "get" or path == TICKETS
+        expected = {"401"} if reads else {"401", "403"}
         assert needs_token == (path not in FOR_ANYONE), path
         if needs_token:
             assert expected <= set(operation["responses"]), (method, path)
-            assert operation["security"] == SECURITY[path.split("/")[1]]
+            assert operation["security"] == SECURITY[path.split("/")[1 + (path == TICKETS)]]
 
 
 @pytest.mark.parametrize(

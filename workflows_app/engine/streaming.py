@@ -36,6 +36,8 @@ class Seen:
     """What a look has found."""
 
     content: bytes = b""
+    sign: bytes = HEARTBEAT
+    """What shows that the stream is alive when there is nothing to say."""
     is_all: bool = True
     """Whether there is nothing more to be found at once."""
     is_last: bool = False
@@ -92,13 +94,14 @@ class _Stream:
         self._seen_all = seen.is_all
         content, now = seen.content, time.monotonic()
         if self._first:
-            content, self._first = retry(COME_AGAIN) + content, False
+            content, self._first = retry(COME_AGAIN) + (content or seen.sign), False
         elif not content and now - self._spoke > QUIET:
-            content = HEARTBEAT
+            content = seen.sign
+        if seen.is_last or now - self._began > LONGEST:
+            content = content or seen.sign
+            self.close()
         if content:
             self._spoke = now
-        if seen.is_last or now - self._began > LONGEST:
-            self.close()
         return content
 
     @property

@@ -16,6 +16,11 @@ def frame(data: str, *, event: str = "", event_id: str = "") -> bytes:
     return "\n".join([*lines, f"data: {data}", "", ""]).encode()
 
 
+def position(event_id: str) -> bytes:
+    """From where a reader goes on when it comes again; it is told nothing."""
+    return f"id: {event_id}\n\n".encode()
+
+
 def retry(seconds: float) -> bytes:
     """How long readers wait before they connect again."""
     return f"retry: {int(seconds * 1000)}\n\n".encode()

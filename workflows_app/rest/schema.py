@@ -51,6 +51,9 @@ _SENTENCES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         "the body is larger than the 104857600 bytes that this server accepts"
     ),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "no more streams can be open here; come again, or read the logs"
+    ),
 }
 SENTENCES = Refusals(
     schema=_ERROR, examples={status: {"error": each} for status, each in _SENTENCES.items()}
@@ -87,6 +90,7 @@ def operation(  # noqa: PLR0913 - the parts of an operation
     body: Schema | None = None,
     body_example: Any = None,
     raw: str = "",
+    media_type: str = "application/json",
 ) -> Description:
     """Describe the method of a view.
 
@@ -95,7 +99,9 @@ def operation(  # noqa: PLR0913 - the parts of an operation
     those of `access`. Without a `group`, operations are
     shown together by what their names begin with.
     """
-    responses: dict[Any, Any] = {status.value: _response(schema_of(answer), status, example)}
+    responses: dict[Any, Any] = {
+        (status.value, media_type): _response(schema_of(answer), status, example)
+    }
     if raw:
         responses[status.value, raw] = OpenApiTypes.BINARY
     if unwell is not None:
@@ -183,6 +189,14 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
             {"type": "http", "scheme": "bearer"},
             {"type": "apiKey", "in": "query", "name": TOKEN_PARAMETER},
         ]
+
+
+class TicketScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "workflows_app.rest.tickets.TicketAuthentication"
+    name = "ticket"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
+        return {"type": "apiKey", "in": "query", "name": self.name}
 
 
 class SchemaView(SpectacularAPIView):
