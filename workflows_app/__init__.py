@@ -29,6 +29,7 @@ from workflows_app.sdk.events import (
 )
 from workflows_app.sdk.given import WorkflowEvent
 from workflows_app.sdk.handles import RunHandle, get_run
+from workflows_app.sdk.labels import label_of
 from workflows_app.sdk.logging_middleware import logging_middleware
 from workflows_app.sdk.middlewares import (
     Callbacks,
@@ -89,6 +90,7 @@ __all__ = [
     "WorkflowsError",
     "get_run",
     "get_workflow",
+    "label_of",
     "logging_middleware",
     "notify",
     "workflow",

@@ -331,7 +331,7 @@ def test_the_list_says_what_each_run_is_doing(
 
     row = rows(admin_client.get("/admin/workflows_app/run/"))[0]
     assert row.startswith(f"{state} https://app.example/order ")
-    assert row.endswith(doing)
+    assert doing in row
 
 
 def test_a_run_that_waits_for_another_says_so(admin_client: Client, run: RemoteRun):
@@ -339,14 +339,14 @@ def test_a_run_that_waits_for_another_says_so(admin_client: Client, run: RemoteR
     run.invoke(1, "child", CHILD)
 
     parent = rows(admin_client.get("/admin/workflows_app/run/?q=run"))[0]
-    assert parent.startswith("waiting") and parent.endswith("for run child")
+    assert parent.startswith("waiting") and "for run child" in parent
 
 
 def test_a_delayed_run_says_when_it_starts(admin_client: Client, db: None, endpoint: Endpoint):
     RemoteRun.start(endpoint, delay=timedelta(hours=2))
 
     (row,) = rows(admin_client.get("/admin/workflows_app/run/"))
-    assert row.startswith("delayed") and row.endswith("starts in 2 h")
+    assert row.startswith("delayed") and "starts in 2 h" in row
 
 
 def test_owed_work_is_named(admin_client: Client, run: RemoteRun):

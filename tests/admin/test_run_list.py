@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import re
+from typing import Any
+
 import pytest
 from django.test import Client
 
@@ -9,7 +13,7 @@ from tests.admin import flows
 from tests.admin.pages import messages, read, rows
 from tests.conftest import Clock
 from workflows_app import FlowControlSpec
-from workflows_app.admin import paging
+from workflows_app.admin import run_pages
 from workflows_app.engine import leases, run_moves
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import Message, Run
@@ -24,10 +28,10 @@ def test_each_run_is_told_in_one_line_newest_first(
     flows.order.run(workflow_run_id="order-1")
 
     assert rows(admin_client.get(URL)) == [
-        "succeeded admin-order order-1 12:01:05 just now 0 s",
-        "asleep admin-nap nap-1 12:01:00 5 s ago 5 s in night wakes in 7 h 59 min",
-        "failed admin-charge shop card card-5 12:00:00 1 min ago 1 min"
-        " at charge-card: ConnectionError",
+        "succeeded admin-order order-1 12:01:05 just now 0 s - -",
+        "asleep admin-nap nap-1 12:01:00 5 s ago 5 s in night wakes in 7 h 59 min - -",
+        "failed admin-charge card-5 12:00:00 1 min ago 1 min"
+        " at charge-card: ConnectionError 2 failed shop card",
     ]
 
 
@@ -38,6 +42,7 @@ def test_a_run_whose_step_failed_says_when_it_is_tried_again(admin_client: Clien
 
     assert rows(admin_client.get(URL)) == [
         "retrying admin-charge card-1 12:00:00 10 s ago 10 s charge-card next attempt in 50 s"
+        " 1 failed -"
     ]
 
 
@@ -46,7 +51,7 @@ def test_a_run_that_waits_for_an_answer_names_the_call(admin_client: Client):
     drain_here(limit=1)
 
     assert rows(admin_client.get(URL)) == [
-        "waiting admin-ask ask-1 12:00:00 just now 0 s for the answer to ask-registry"
+        "waiting admin-ask ask-1 12:00:00 just now 0 s for the answer to ask-registry - -"
     ]
 
 
@@ -60,10 +65,10 @@ def test_queued_delayed_and_leased_runs_say_what_keeps_them(admin_client: Client
     clock.advance("2s")
 
     assert rows(admin_client.get(URL)) == [
-        "queued admin-order queued 12:00:00 2 s ago 2 s for a free worker",
-        "delayed admin-order later 12:00:00 2 s ago 2 s starts in 59 min 58 s",
-        "queued admin-order limited 12:00:00 2 s ago 2 s for a slot of reports",
-        "at work admin-nap leased 12:00:00 2 s ago 2 s at its first step",
+        "queued admin-order queued 12:00:00 2 s ago 2 s for a free worker - -",
+        "delayed admin-order later 12:00:00 2 s ago 2 s starts in 59 min 58 s - -",
+        "queued admin-order limited 12:00:00 2 s ago 2 s for a slot of reports - -",
+        "at work admin-nap leased 12:00:00 2 s ago 2 s at its first step - -",
     ]
 
 
@@ -79,7 +84,7 @@ def test_a_run_whose_worker_died_waits_to_be_taken_over(
 
     assert rows(admin_client.get(URL)) == [
         "queued admin-nap nap-1 12:00:00 8 h ago 8 h 1 min"
-        " its worker has gone; the next free one takes over"
+        " its worker has gone; the next free one takes over - -"
     ]
 
 
@@ -100,9 +105,25 @@ def test_a_run_whose_worker_died_waits_to_be_taken_over(
         ("q=shop", ["card-5"]),
         ("q=ard-5", []),
         ("q=%25", []),
+        ("label=card", ["card-5"]),
+        ("label=card&status=live", []),
+        ("label=card&status=failed&workflow=admin-charge", ["card-5"]),
+        ("label=car", []),
+        ("source=python", ["nap-1", "card-5"]),
+        ("source=schedule", []),
+        ("source=python&status=waiting", ["nap-1"]),
+        ("from=2030-01-02T12:00:30", ["nap-1"]),
+        ("to=2030-01-02T12:00:30", ["card-5"]),
+        ("from=2030-01-03", []),
+        ("to=2030-01-01&label=card", []),
+        ("from=nonsense", ["nap-1", "card-5"]),
+        ("flow_control=1", []),
+        ("version=0&workflow=admin-nap", []),
+        ("version=nonsense", ["nap-1", "card-5"]),
+        ("before=nonsense", ["nap-1", "card-5"]),
     ],
 )
-def test_runs_are_found_by_state_workflow_start_id_and_label(
+def test_runs_are_found_by_what_they_are_and_when_they_began(
     admin_client: Client, failed_run: Run, sleeping_run: Run, query: str, found: list[str]
 ):
     listed = rows(admin_client.get(f"{URL}?{query}"))
@@ -140,6 +161,7 @@ def test_without_runs_the_page_says_how_to_start_one(admin_client: Client):
         "There are no runs yet. Start one from Python:\n"
         "from workflows_app import get_workflow\n"
         'get_workflow("…").trigger({"hello": "world"})\n'
+        "Start one from a form\n"
         "0 runs"
     )
 
@@ -162,14 +184,80 @@ def test_the_number_of_queries_does_not_grow_with_the_runs(
         admin_client.get(URL)
 
 
-def test_counting_stops_at_a_limit_and_says_so(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(paging, "MOST", 3)
-    for _ in range(4):
-        flows.order.run()
+@pytest.fixture
+def ten_runs(db: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Newest first, every other one with a label, of which a page has four."""
+    monkeypatch.setattr(run_pages, "SIZES", (4, 8))
+    for number in range(10):
+        flows.nap.trigger(workflow_run_id=f"n{number}", labels=["even"] if number % 2 == 0 else [])
+    return [f"n{number}" for number in range(9, -1, -1)]
 
-    assert "Counting stops here, at the first 3." in read(admin_client.get(URL))
+
+def listed(page: Any) -> list[str]:
+    return [row.split()[2] for row in rows(page)]
+
+
+def follow(client: Client, page: Any, rel: str) -> Any:
+    link = re.search(rf'<a href="([^"]+)" rel="{rel}"', page.content.decode())
+    assert link is not None, rel
+    return client.get(URL + html.unescape(link[1]))
+
+
+@pytest.mark.parametrize("query", ["", "?status=live&workflow=admin-nap&source=python"])
+def test_pages_are_turned_to_the_oldest_run_and_back(
+    admin_client: Client, ten_runs: list[str], query: str
+):
+    first = admin_client.get(URL + query)
+    second = follow(admin_client, first, "next")
+    third = follow(admin_client, second, "next")
+
+    pages = [listed(page) for page in (first, second, third)]
+    assert pages == [ten_runs[:4], ten_runs[4:8], ten_runs[8:]]
+    assert 'rel="next"' not in third.content.decode()
+    back = follow(admin_client, third, "prev")
+    assert listed(back) == ten_runs[4:8]
+    first = follow(admin_client, back, "prev")
+    assert listed(first) == ten_runs[:4]
+    assert 'rel="prev"' not in first.content.decode()
+
+
+def test_runs_that_come_meanwhile_do_not_move_the_pages(admin_client: Client, ten_runs: list[str]):
+    page = admin_client.get(URL)
+    flows.nap.trigger(workflow_run_id="new")
+
+    assert listed(follow(admin_client, page, "next")) == ten_runs[4:8]
+
+
+def test_a_page_may_be_longer(admin_client: Client, ten_runs: list[str]):
+    assert listed(admin_client.get(f"{URL}?per=8")) == ten_runs[:8]
+    assert listed(admin_client.get(f"{URL}?per=5")) == ten_runs[:4]
+
+
+def test_a_search_among_much_goes_on_where_it_stopped(
+    admin_client: Client, ten_runs: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_pages, "LOOKED_AT", 3)
+
+    page = admin_client.get(f"{URL}?label=even&status=live")
+
+    assert listed(page) == ["n8", "n6", "n4"]
+    assert "found among 3 runs. There may be more" in read(page)
+    assert listed(follow(admin_client, page, "next")) == ["n2", "n0"]
+
+
+def test_an_action_on_all_that_match_goes_beyond_the_page(
+    admin_client: Client, ten_runs: list[str]
+):
+    page = act(
+        admin_client,
+        "cancel",
+        Run.objects.get(run_id="n8"),
+        query="label=even",
+        select_across="1",
+        confirmed="yes",
+    )
+
+    assert messages(page) == ["5 cancelled"]
 
 
 # -- actions

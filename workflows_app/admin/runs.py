@@ -10,15 +10,27 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from workflows_app.admin.activity import activities_of
-from workflows_app.admin.displays import run_title, span, when
+from workflows_app.admin.displays import span, when
 from workflows_app.admin.doing import Activity
 from workflows_app.admin.forking import ForkAdmin
+from workflows_app.admin.linked import label_tags
 from workflows_app.admin.live import LiveRunAdmin
 from workflows_app.admin.notifying import NotifyAdmin
 from workflows_app.admin.request_builder import RequestBuilderAdmin
-from workflows_app.admin.run_filters import StartedFilter, StateFilter, WorkflowFilter
+from workflows_app.admin.run_filters import (
+    DateFilter,
+    FlowControlFilter,
+    LabelFilter,
+    SourceFilter,
+    StartedFilter,
+    StateFilter,
+    VersionFilter,
+    WorkflowFilter,
+)
+from workflows_app.admin.run_pages import RunChangeList
 from workflows_app.admin.run_verbs import (
     CANCEL,
     DELETE,
@@ -30,30 +42,28 @@ from workflows_app.admin.run_verbs import (
 )
 from workflows_app.admin.run_views import RunPageAdmin
 from workflows_app.engine import clock
-from workflows_app.models import Account, Run, RunLabel
-
-
-class RunChangeList(ChangeList):
-    """Finds out what all runs of the page are doing at once."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        runs = list(self.result_list)
-        activities = activities_of(runs)
-        for run in runs:
-            run.activity = activities[run.pk]
-        self.result_list = runs
+from workflows_app.models import Run, RunLabel
 
 
 @admin.register(Run)
 class RunAdmin(RequestBuilderAdmin, ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPageAdmin):
     workflow_path = "workflow"
     verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART, DELETE)
-    list_display = ("state", "run_name", "started", "took", "doing")
+    list_display = ("state", "run_name", "started", "took", "doing", "attempts", "tags")
     list_display_links = ("run_name",)
-    list_filter = (StateFilter, WorkflowFilter, StartedFilter, "account")
+    list_filter = (
+        StateFilter,
+        WorkflowFilter,
+        VersionFilter,
+        LabelFilter,
+        StartedFilter,
+        DateFilter,
+        SourceFilter,
+        FlowControlFilter,
+        "account",
+    )
     search_fields = ("run_id",)
-    search_help_text = "A run id, its beginning, or a label."
+    search_help_text = _("A run id, its beginning, or a label.")
     ordering = ("-id",)
 
     # -- the list
@@ -75,32 +85,46 @@ class RunAdmin(RequestBuilderAdmin, ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPag
         term = search_term.strip()
         if not term:
             return queryset, False
-        # The index by run id begins with the account.
-        by_id = queryset.filter(account__in=list(Account.objects.all()))
-        for found in (by_id.filter(run_id=term), by_id.filter(run_id__startswith=term)):
+        for found in (queryset.filter(run_id=term), queryset.filter(run_id__startswith=term)):
             if found.exists():
                 return found, False
         labelled = RunLabel.objects.filter(name=term)
         return queryset.filter(pk__in=labelled.values("run")), False
 
-    @admin.display(description="run")
+    @admin.display(description=_("run"))
     def run_name(self, run: Run) -> SafeString:
-        return run_title(run)
+        return format_html(
+            '{}<br><span class="wf-id">{}</span>', run.workflow or run.url, run.run_id
+        )
 
-    @admin.display(description="state")
+    @admin.display(description=_("labels"))
+    def tags(self, run: Any) -> SafeString:
+        return label_tags(run, run.object_links, self.url_of("changelist"))
+
+    @admin.display(description=_("attempts"))
+    def attempts(self, run: Any) -> str:
+        """Those that failed; steps at which nothing did have one."""
+        failed: int = run.failed_attempts
+        return (
+            ngettext("%(number)d failed", "%(number)d failed", failed) % {"number": failed}
+            if failed
+            else ""
+        )
+
+    @admin.display(description=_("state"))
     def state(self, run: Any) -> SafeString:
         activity: Activity = run.activity
         return activity.badge
 
-    @admin.display(description="started")
+    @admin.display(description=_("started"))
     def started(self, run: Run) -> str:
         return when(run.created_at)
 
-    @admin.display(description="took")
+    @admin.display(description=_("took"))
     def took(self, run: Run) -> str:
         return span((run.ended_at or clock.now()) - run.created_at)
 
-    @admin.display(description="where it is")
+    @admin.display(description=_("where it is"))
     def doing(self, run: Any) -> SafeString:
         activity: Activity = run.activity
         countdown = activity.countdown
