@@ -112,6 +112,8 @@ class Settings:
     """
     READY_LAG: timedelta = timedelta(seconds=60)
     """/healthz fails when due work has waited longer than this."""
+    METRICS_TOKEN: str = ""
+    """Whoever shows it as a bearer token sees the numbers of all accounts at /metrics."""
 
 
 _SWITCH = {

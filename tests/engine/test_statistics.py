@@ -70,7 +70,7 @@ def test_only_the_workflows_named_count(clock: Clock):
     make_runs(clock, 2)
     make_runs(clock, 3, workflow="mail")
 
-    trend = statistics.trend(clock.now, 24, HOUR, {"mail"})
+    trend = statistics.trend(clock.now, 24, HOUR, workflows={"mail"})
 
     assert (trend.runs.total(), [pace.workflow for pace in trend.paces]) == (3, ["mail"])
 

@@ -150,8 +150,9 @@ def build(site: AdminSite, request: HttpRequest) -> Overview | None:
         return None
     asked = request.GET.get("period")
     period = next((each for each in PERIODS if each.name == asked), PERIODS[0])
-    allowed = allowed_workflows(request.user)
-    trend = statistics.trend(clock.now(), period.parts, period.length, allowed)
+    trend = statistics.trend(
+        clock.now(), period.parts, period.length, workflows=allowed_workflows(request.user)
+    )
     working = workers(runs, lists.page)
     schedules = lists.rows(Schedule)
     paces = trend.paces[:MOST_WORKFLOWS]
@@ -206,7 +207,7 @@ def _of_trend(trend: statistics.Trend, period: Period, lists: Lists) -> list[Fig
 def _of_runs(runs: QuerySet[Run], lists: Lists) -> list[Figure]:
     live = backlog.live(runs)
     paused = backlog.count(live.filter(paused_at__isnull=False))
-    troubled = backlog.count(backlog.stuck(runs))
+    troubled = backlog.count_stuck(runs)
     return [
         Figure(
             label=_("Live"), value=capped(backlog.count(live)), url=lists.url(Run, status="live")
@@ -219,7 +220,7 @@ def _of_runs(runs: QuerySet[Run], lists: Lists) -> list[Figure]:
         Figure(label=_("Paused"), value=capped(paused), url=lists.url(Run, status="paused")),
         Figure(
             label=_("Stuck"),
-            value=capped(troubled),
+            value=capped(troubled, backlog.MOST_STUCK),
             url=lists.url(Run, status="stuck"),
             alarm=troubled > 0,
         ),
@@ -258,9 +259,9 @@ def _of_work(lists: Lists, workers_alive: int) -> list[Figure]:
     return figures
 
 
-def capped(number: int) -> str:
-    """As "12,345"; with a plus where counting stopped."""
-    return f"{number:,}+" if number >= backlog.MOST else f"{number:,}"
+def capped(number: int, most: int = backlog.MOST) -> str:
+    """As "2,345"; with a plus where counting stopped."""
+    return f"{number:,}+" if number >= most else f"{number:,}"
 
 
 def _about(number: int, trend: statistics.Trend) -> str:

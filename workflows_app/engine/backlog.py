@@ -71,6 +71,11 @@ def stuck(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.filter(pk__in=_stuck(clock.now()))
 
 
+def count_stuck(runs: QuerySet[Run]) -> int:
+    """Up to `MOST_STUCK`."""
+    return min(stuck(runs).order_by().count(), MOST_STUCK)
+
+
 def _stuck(now: datetime) -> set[int]:
     untaken = Message.objects.due(now - ready_lag()).filter(
         flow_control=None, account__parallelism=None

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from workflows_app.models import Run
 
-SAMPLE = 4_000
+SAMPLE = 3_000
 """How many runs are looked at, at most."""
 
 Status = Run.Status
@@ -79,6 +79,7 @@ class _Seen:
     status: str
     created_at: datetime
     ended_at: datetime | None
+    account_id: int
 
 
 def failure_rate(runs: Counter[str]) -> float | None:
@@ -88,14 +89,24 @@ def failure_rate(runs: Counter[str]) -> float | None:
 
 
 def trend(
-    until: datetime, parts: int, length: timedelta, workflows: Collection[str] | None = None
+    until: datetime,
+    parts: int,
+    length: timedelta,
+    *,
+    workflows: Collection[str] | None = None,
+    accounts: Collection[int] | None = None,
 ) -> Trend:
-    """Over so many parts of this length, of these workflows alone if any are named. In three
-    queries at most.
+    """Over so many parts of this length, of these workflows and accounts alone if any are named. In
+    three queries at most.
     """
     since = until - parts * length
     all_seen, one_in = _look(since)
-    seen = [each for each in all_seen if workflows is None or each.workflow in workflows]
+    seen = [
+        each
+        for each in all_seen
+        if (workflows is None or each.workflow in workflows)
+        and (accounts is None or each.account_id in accounts)
+    ]
     counted = [Counter[str]() for _ in range(parts)]
     for each in seen:
         counted[min((each.created_at - since) // length, parts - 1)][each.status] += one_in
@@ -125,7 +136,7 @@ def _look(since: datetime) -> tuple[list[_Seen], int]:
         stretches = range(oldest, newest + 1, one_in)
         keys = [first_key + chance.randrange(one_in) for first_key in stretches]
     rows = started.filter(pk__in=keys).order_by()
-    columns = rows.values_list("workflow", "status", "created_at", "ended_at")
+    columns = rows.values_list("workflow", "status", "created_at", "ended_at", "account_id")
     return [_Seen(*row) for row in columns], one_in
 
 

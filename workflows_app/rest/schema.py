@@ -199,6 +199,14 @@ class TicketScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "apiKey", "in": "query", "name": self.name}
 
 
+class MetricsScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "workflows_app.rest.metrics.MetricsAuthentication"
+    name = "metricsToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
+        return {"type": "http", "scheme": "bearer"}
+
+
 class SchemaView(SpectacularAPIView):
     """Of this app's routes alone, whatever else the project describes with the same library."""
 
