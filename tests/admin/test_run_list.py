@@ -17,6 +17,7 @@ from workflows_app.admin import run_pages
 from workflows_app.engine import leases, run_moves
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import Message, Run
+from workflows_app.protocol.runs import StepInFlight
 
 URL = "/admin/workflows_app/run/"
 
@@ -69,6 +70,18 @@ def test_queued_delayed_and_leased_runs_say_what_keeps_them(admin_client: Client
         "delayed admin-order later 12:00:00 2 s ago 2 s starts in 59 min 58 s - -",
         "queued admin-order limited 12:00:00 2 s ago 2 s for a slot of reports - -",
         "at work admin-nap leased 12:00:00 2 s ago 2 s at its first step - -",
+    ]
+
+
+def test_a_run_at_work_on_a_step_that_lasts_names_it(admin_client: Client, clock: Clock):
+    flows.nap.trigger(workflow_run_id="busy")
+    (lease,) = leases.claim(1)
+    at = StepInFlight(key="undress", since=clock.now)
+    leases.renew([lease], {lease.message_id: at})
+    clock.advance("5s")
+
+    assert rows(admin_client.get(URL)) == [
+        "at work admin-nap busy 12:00:00 5 s ago 5 s at undress for 5 s"
     ]
 
 

@@ -15,6 +15,7 @@ from workflows_app.engine import keeping, leases
 from workflows_app.engine.keeping import Keeper
 from workflows_app.engine.leases import Lease
 from workflows_app.models import Message
+from workflows_app.protocol.runs import StepInFlight
 
 PATIENCE = 10
 SHORT = "0.03s"
@@ -120,3 +121,31 @@ def test_a_renewal_that_fails_is_tried_again(
 def test_each_process_has_one_keeper() -> None:
     assert keeping.keeper() is keeping.keeper()
     assert isinstance(keeping.keeper(), Keeper)
+
+
+def place(lease: Lease) -> tuple[str, datetime | None]:
+    message = Message.objects.get(pk=lease.message_id)
+    return message.at_step, message.at_step_since
+
+
+def test_a_renewal_says_which_steps_are_in_flight(claimed: list[Lease]) -> None:
+    at = StepInFlight(key="charge#2", since=datetime(2030, 1, 2, tzinfo=UTC))
+
+    leases.renew(claimed, {claimed[1].message_id: at})
+    assert [place(lease) for lease in claimed] == [("", None), (at.key, at.since), ("", None)]
+
+    leases.renew(claimed[1:2])
+    assert place(claimed[1]) == (at.key, at.since)
+
+    leases.renew(claimed, {})
+    assert place(claimed[1]) == ("", None)
+
+
+def test_who_claims_a_message_next_is_at_no_step_yet(claimed: list[Lease]) -> None:
+    at = StepInFlight(key="charge", since=datetime(2030, 1, 2, tzinfo=UTC))
+    leases.renew(claimed, {claimed[0].message_id: at})
+    leases.give_back(claimed)
+
+    assert len(leases.claim(3)) == 3
+
+    assert place(claimed[0]) == ("", None)

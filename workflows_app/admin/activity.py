@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
-from workflows_app.admin.displays import Tone, ago, clock_time
+from workflows_app.admin.displays import Tone, ago, clock_time, span
 from workflows_app.admin.doing import Activity
 from workflows_app.admin.remote_activity import (
     RemoteActivities,
@@ -20,6 +21,7 @@ from workflows_app.admin.remote_activity import (
 )
 from workflows_app.admin.values import show_error
 from workflows_app.engine import clock
+from workflows_app.engine.in_flight import steps_in_flight
 from workflows_app.engine.states import State, states_of
 from workflows_app.models import Attempt, Invocation, Message, Run, Step
 
@@ -82,7 +84,9 @@ class _Known:
         self.sleeps = _names_at(asleep.values_list("run_id", "ended_at", "name"), idle, "ended_at")
         tried = Attempt.objects.exclude(retry_at=None)
         self.retries = _names_at(tried.values_list("run_id", "retry_at", "key"), idle, "retry_at")
-        self.last_steps = _last_steps([pk for pk, turn in self.turns.items() if turn.token])
+        self.in_flight = steps_in_flight(self.turns.values())
+        leased = [pk for pk, turn in self.turns.items() if turn.token and pk not in self.in_flight]
+        self.last_steps = _last_steps(leased)
 
     def _sort(self, messages: list[Message]) -> None:
         for message in messages:
@@ -110,6 +114,10 @@ class _Known:
         if turn.due_at is not None and turn.due_at <= self.now:
             sentence = "its worker has gone; the next free one takes over"
             return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
+        if (step := self.in_flight.get(run.pk)) is not None:
+            at = {"step": step.key, "time": span(self.now - step.since)}
+            sentence = _("at %(step)s for %(time)s") % at
+            return Activity(state="at work", tone=Tone.BUSY, sentence=sentence)
         last = self.last_steps.get(run.pk)
         return Activity(
             state="at work",

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from workflows_app.admin.graph_drawing import Drawing, Mark, draw
 from workflows_app.admin.graph_nodes import read_graph, walk
 from workflows_app.engine import clock
+from workflows_app.engine.in_flight import steps_in_flight
 from workflows_app.models import Attempt, Message, Run, Step
 from workflows_app.protocol.faults import LOST
 
@@ -73,8 +74,9 @@ def _recorded(run: Run) -> tuple[Counter[str], Counter[str], set[str]]:
 def _awaited(run: Run) -> Iterable[str]:
     """Names of steps that have begun, and not ended."""
     keys: set[str] = set()
-    for key, at_step in Message.objects.filter(run=run).values_list("key", "at_step"):
-        keys |= {key, at_step}
+    owed = list(Message.objects.filter(run=run).defer("request"))
+    keys.update(message.key for message in owed)
+    keys.update(step.key for step in steps_in_flight(owed).values())
     is_recorded = Exists(Step.objects.filter(run=run, key=OuterRef("key")))
     begun = (run.invocations, Attempt.objects.filter(run=run))
     for rows in begun:

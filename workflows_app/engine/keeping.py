@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.db import connections
@@ -13,6 +13,7 @@ from workflows_app.conf import get_settings
 from workflows_app.engine import leases
 from workflows_app.engine.leases import Lease
 from workflows_app.engine.processes import in_forked_children
+from workflows_app.protocol.runs import StepInFlight
 
 logger = logging.getLogger("workflows_app")
 
@@ -23,6 +24,7 @@ class Keeper:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, Lease] = {}
+        self._watched: dict[str, Callable[[], StepInFlight | None]] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -46,25 +48,42 @@ class Keeper:
     def release(self, lease: Lease) -> None:
         with self._lock:
             del self._held[_name(lease)]
+            self._watched.pop(_name(lease), None)
+
+    def watch(self, lease: Lease, in_flight: Callable[[], StepInFlight | None]) -> None:
+        """Each time that the lease is renewed, write which step is in flight under it."""
+        with self._lock:
+            if _name(lease) in self._held:
+                self._watched[_name(lease)] = in_flight
 
     def held(self) -> list[Lease]:
         with self._lock:
             return list(self._held.values())
 
+    def renew(self) -> None:
+        """All that is held now, at once."""
+        held = self.held()
+        leases.renew(held, self._in_flight(held))
+
     def _renew_for_ever(self) -> None:
         pause = threading.Event()
         while True:
             pause.wait(get_settings().LEASE.total_seconds() * leases.RENEWAL)
-            held = self.held()
-            if not held:
+            if not self.held():
                 continue
             try:
-                leases.renew(held)
+                self.renew()
             except Exception:
                 logger.exception("leases could not be renewed; trying again")
             finally:
                 # Not worth a connection of its own in between.
                 connections.close_all()
+
+    def _in_flight(self, held: list[Lease]) -> dict[int, StepInFlight]:
+        with self._lock:
+            asked = {each.message_id: self._watched.get(_name(each)) for each in held}
+        told = {message_id: ask() for message_id, ask in asked.items() if ask is not None}
+        return {message_id: step for message_id, step in told.items() if step is not None}
 
 
 def _name(lease: Lease) -> str:

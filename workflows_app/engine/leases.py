@@ -6,12 +6,12 @@ import itertools
 import secrets
 import sqlite3
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, CharField, DateTimeField, Exists, OuterRef, Q, Value, When
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock, limits
@@ -27,6 +27,7 @@ from workflows_app.engine.database import (
 )
 from workflows_app.errors import LeaseLost
 from workflows_app.models import Account, Message, Run
+from workflows_app.protocol.runs import StepInFlight
 
 _serial = itertools.count(1)
 
@@ -97,6 +98,7 @@ _CLAIM_POSTGRESQL = """
         ORDER BY flow_control_id, due_at, id LIMIT %s FOR UPDATE SKIP LOCKED
     )
     UPDATE workflows_app_message message SET due_at = %s, token = %s, claims = claims + 1,
+        at_step = '', at_step_since = NULL,
         lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
     FROM due CROSS JOIN unsynced LEFT JOIN workflows_app_run ON workflows_app_run.id = owner_id
     LEFT JOIN (SELECT id AS seen_id, wakes AS seen_wakes FROM workflows_app_message) seen
@@ -111,6 +113,7 @@ was locked is news to the lease.
 
 _CLAIM_SQLITE = """
     UPDATE workflows_app_message SET due_at = ?, token = ?, claims = claims + 1,
+        at_step = '', at_step_since = NULL,
         lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
     WHERE id IN (
         SELECT id FROM workflows_app_message WHERE {key} AND due_at <= ?
@@ -255,15 +258,28 @@ def is_held(lease: Lease) -> bool:
     return Message.objects.held(lease.message_id, lease.token).exists()
 
 
-def renew(leases: Iterable[Lease]) -> None:
-    """Move the end of every lease that is still held.
+def renew(leases: Iterable[Lease], in_flight: Mapping[int, StepInFlight] | None = None) -> None:
+    """Move the end of every lease that is still held, and write which steps are in flight under
+    them, by the messages' primary keys, if that is known.
 
     One that has run out comes back, unless its slot of a limited key may have been given away.
     """
     now = clock.now()
     capped = Account.objects.filter(pk=OuterRef("account_id"), parallelism__isnull=False)
     may_come_back = Q(due_at__gt=now) | Q(~Exists(capped), flow_control=None)
-    _update_held(leases, may_come_back, due_at=now + get_settings().LEASE)
+    places = {} if in_flight is None else _places(in_flight)
+    _update_held(leases, may_come_back, due_at=now + get_settings().LEASE, **places)
+
+
+def _places(in_flight: Mapping[int, StepInFlight]) -> dict[str, Any]:
+    if not in_flight:
+        return {"at_step": "", "at_step_since": None}
+    keys = [When(pk=pk, then=Value(step.key)) for pk, step in in_flight.items()]
+    since = [When(pk=pk, then=Value(step.since)) for pk, step in in_flight.items()]
+    return {
+        "at_step": Case(*keys, default=Value(""), output_field=CharField()),
+        "at_step_since": Case(*since, default=None, output_field=DateTimeField()),
+    }
 
 
 def give_back(leases: Iterable[Lease]) -> None:

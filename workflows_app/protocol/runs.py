@@ -177,6 +177,14 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepInFlight:
+    """A step that is being executed, and when this attempt at it began."""
+
+    key: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What a run has recorded, oldest first."""
 

@@ -14,7 +14,7 @@ from workflows_app.errors import InvalidInput, NotSerializable, StepMisuse
 from workflows_app.protocol.codec import encode_json, round_trip
 from workflows_app.protocol.durations import author_duration, format_duration, unix_milliseconds
 from workflows_app.protocol.exchange import check_headers
-from workflows_app.protocol.runs import CallRequest, RunInfo, RunRequest, StepRecord
+from workflows_app.protocol.runs import CallRequest, RunInfo, RunRequest, StepInFlight, StepRecord
 from workflows_app.sdk import misuse
 from workflows_app.sdk.interrupts import ContinueAsNew, Halt, Interrupt, RollBack
 from workflows_app.sdk.launching import engine
@@ -42,6 +42,7 @@ def _completed(run: RunRequest) -> RunRequest:
     return engine().completed(run)
 
 
+InFlight = Callable[[], StepInFlight | None]
 StandIn = Callable[[Ask], Callable[..., Any] | None]
 
 
@@ -61,7 +62,8 @@ class Ports:
     `begun` gives the keys of the run's steps that the server is at work on, or has ended since the
     turn's history was read. `on_patched` is told each answer of `context.patched`.
     `read_payload` makes of the trigger's body what the function is given. `complete` is
-    `Launcher.completed`, for the runs that this one invokes.
+    `Launcher.completed`, for the runs that this one invokes. `watch` is given what tells, to any
+    thread and at any time, which step the turn is at.
     """
 
     recorder: Recorder
@@ -73,6 +75,7 @@ class Ports:
     on_patched: Callable[[str, bool], None] = lambda change_id, followed: None
     read_payload: Callable[[bytes], Any] = decode_payload
     complete: Callable[[RunRequest], RunRequest] = _completed
+    watch: Callable[[InFlight], None] = lambda in_flight: None
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
     observers: Observers = NOBODY
     """Set by `sdk.turn`."""

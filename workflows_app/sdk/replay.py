@@ -29,6 +29,7 @@ from workflows_app.protocol.runs import (
     Notification,
     RunInfo,
     RunRequest,
+    StepInFlight,
     StepKind,
     StepRecord,
     Suspended,
@@ -353,6 +354,14 @@ class Replay:
         keys = {step.key for step in steps} | {attempt.key for attempt in attempts}
         for key in keys:
             self._at_work.pop(key, None)
+
+    def in_flight(self) -> StepInFlight | None:
+        """What is at work; of several steps the one that began first. For other threads to ask."""
+        at_work = list(self._at_work.values())
+        if not at_work:
+            return None
+        ask, since = min(at_work, key=lambda each: each[1])
+        return StepInFlight(key=ask.key, since=since)
 
     def check_size(self, returned_by: str, result: str) -> None:
         """Raises InvalidInput for more JSON than a result may have."""

@@ -82,7 +82,9 @@ def run_turn(  # noqa: PLR0913 - a turn's surroundings
     """
 
     def begin(history: History, extent: Extent) -> Replay:
-        return Replay(run, history, now, max_result_bytes, extent)
+        replay = Replay(run, history, now, max_result_bytes, extent)
+        ports.watch(replay.in_flight)
+        return replay
 
     watched = () if extent is Extent.RECORDED else middlewares_of(workflow)
     if not watched:

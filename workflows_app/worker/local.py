@@ -15,6 +15,7 @@ from workflows_app.engine.addresses import webhook_url
 from workflows_app.engine.begun import begun_steps
 from workflows_app.engine.database import connection
 from workflows_app.engine.journal import Journal
+from workflows_app.engine.keeping import keeper
 from workflows_app.engine.ports import Turn
 from workflows_app.engine.terms import step_limit_of
 from workflows_app.models import Run
@@ -56,6 +57,7 @@ def ports_of(turn: Turn) -> Ports:
         threads=not connection().in_atomic_block,
         thread_ends=connections.close_all,
         # Nothing can have begun before the first claim of a message.
+        watch=partial(keeper().watch, turn.lease),
         begun=partial(begun_steps, [turn.run.pk] if turn.lease.claims > 1 else []),
     )
 

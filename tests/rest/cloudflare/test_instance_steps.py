@@ -23,6 +23,7 @@ from tests.rest.conftest import Api, Register, ThirdParty
 from workflows_app import WorkflowEntrypoint
 from workflows_app.engine import leases, pausing
 from workflows_app.engine.addresses import serve_url
+from workflows_app.engine.keeping import keeper
 from workflows_app.models import Run
 from workflows_app.protocol.redaction import redacted
 from workflows_app.sdk import authoring
@@ -96,6 +97,46 @@ def test_each_attempt_tells_how_it_went(
     (step,) = steps(cloudflare)
     assert (step["start"], step["success"], step["output"]) == (NOON, True, "sold")
     assert [each["success"] for each in step["attempts"]] == [False, False, True]
+
+
+def test_a_step_on_its_first_attempt_is_listed_once_its_worker_has_said_so(
+    cloudflare: CloudflareApi, registry: Register, clock: Clock, work: Work
+) -> None:
+    seen: list[Any] = []
+
+    def sell() -> str:
+        clock.advance("10s")
+        seen.append(steps(cloudflare))
+        keeper().renew()
+        seen.append(steps(cloudflare))
+        answer = cloudflare.get("orders/instances/order-7/step", name="sell-1", type="step")
+        seen.append(result_of(answer))
+        return "sold"
+
+    @registry("orders")
+    def orders(context: Any) -> None:
+        context.run("sell", sell)
+
+    start(cloudflare)
+    work()
+
+    before, during, alone = seen
+    assert before == []
+    assert during == [
+        {
+            "type": "step",
+            "name": "sell-1",
+            "start": NOON,
+            "end": None,
+            "success": None,
+            "output": None,
+            "config": PLAIN,
+            "attempts": [attempt(NOON)],
+        }
+    ]
+    assert alone == {"status": "running", "error": None, "output": None}
+    (after,) = steps(cloudflare)
+    assert (after["start"], after["success"], len(after["attempts"])) == (NOON, True, 1)
 
 
 @pytest.mark.parametrize(

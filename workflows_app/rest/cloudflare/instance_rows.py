@@ -11,11 +11,12 @@ from django.db.models import Case, F, TextField, When
 from django.db.models.functions import Length, Right, Substr
 
 from workflows_app.engine import clock
+from workflows_app.engine.in_flight import steps_in_flight
 from workflows_app.engine.states import State, state_of
 from workflows_app.models import Attempt, Invocation, Message, Run, Step, Waiter
 from workflows_app.protocol.byte_texts import is_cut_bytes, size_of_bytes
 from workflows_app.protocol.redaction import Redactor, redactor_of
-from workflows_app.protocol.runs import CallRequest
+from workflows_app.protocol.runs import CallRequest, StepInFlight
 from workflows_app.protocol.wire_requests import decode_call
 
 _BOOKKEEPING = (
@@ -46,6 +47,8 @@ class InstanceRows:
     waiters: list[Waiter]
     calls: list[tuple[CallRequest, datetime]]
     """Those under way, and since when."""
+    in_flight: StepInFlight | None
+    """The step that a worker is at, if that is known."""
     invocations: Mapping[str, Invocation]
     """By the keys of the steps that wait, or waited, for the ends of other runs."""
 
@@ -67,7 +70,8 @@ def read_rows(run: Run, head: int | None) -> InstanceRows:
     to it, as that is read later; the steps come last, as what was waited for becomes one.
     """
     state = state_of(run)
-    asked = list(Message.objects.filter(run=run, kind=Message.Kind.CALL).order_by("pk"))
+    kinds = (Message.Kind.CALL, Message.Kind.TURN)
+    owed = list(Message.objects.filter(run=run, kind__in=kinds).order_by("pk"))
     waiters = list(Waiter.objects.filter(run=run).order_by("pk"))
     attempts: dict[str, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(run=run).order_by("pk"):
@@ -85,8 +89,11 @@ def read_rows(run: Run, head: int | None) -> InstanceRows:
         attempts=attempts,
         waiters=[each for each in waiters if each.key not in known],
         calls=[
-            (decode_call(each.request), each.created_at) for each in asked if each.key not in known
+            (decode_call(each.request), each.created_at)
+            for each in owed
+            if each.kind == Message.Kind.CALL and each.key not in known
         ],
+        in_flight=steps_in_flight(owed).get(run.pk),
         invocations=invoked,
     )
 

@@ -100,14 +100,18 @@ def _type_of(step: Step) -> EntryType:
 
 
 def _unfinished(rows: InstanceRows) -> Iterator[Entry]:
-    """A step that is at work on its first attempt is not known before that ends."""
+    """A step that is at work on its first attempt is known once a worker has said so."""
     ended = {step.key for step in rows.steps}
     waiting = [*_waiting(rows), *_calling(rows), *_invoking(rows, ended)]
     yield from waiting
     known = {_FUNCTION_KEY, FAILURE_KEY, *ended, *(entry.key for entry in waiting)}
     for key, attempts in rows.attempts.items():
         if key not in known:
-            yield _retrying(rows, key, attempts, ended)
+            since = _working_since(rows, attempts)
+            yield _begun(key, ended, attempts[0].started_at, attempts, since)
+    at = rows.in_flight
+    if at is not None and at.key not in known and at.key not in rows.attempts:
+        yield _begun(at.key, ended, at.since, [], at.since)
 
 
 def _waiting(rows: InstanceRows) -> Iterator[Entry]:
@@ -153,7 +157,13 @@ def _invoking(rows: InstanceRows, ended: set[str]) -> Iterator[Entry]:
         )
 
 
-def _retrying(rows: InstanceRows, key: str, attempts: Sequence[Attempt], ended: set[str]) -> Entry:
+def _begun(
+    key: str,
+    ended: set[str],
+    started_at: datetime,
+    attempts: Sequence[Attempt],
+    working_since: datetime | None,
+) -> Entry:
     forward = key.removesuffix(UNDO)
     name, branch = name_and_branch(forward, ended)
     return Entry(
@@ -161,14 +171,17 @@ def _retrying(rows: InstanceRows, key: str, attempts: Sequence[Attempt], ended: 
         key=key,
         name=name,
         branch=branch,
-        started_at=attempts[0].started_at,
+        started_at=started_at,
         attempts=attempts,
-        working_since=_working_since(rows, attempts),
+        working_since=working_since,
     )
 
 
 def _working_since(rows: InstanceRows, attempts: Sequence[Attempt]) -> datetime | None:
     """When the attempt began that follows these, if it has."""
-    retry_at = attempts[-1].retry_at
+    last, at = attempts[-1], rows.in_flight
+    if at is not None and at.key == last.key and at.since > last.started_at:
+        return at.since
     at_work = rows.state in (State.RUNNING, State.PAUSING, State.ROLLING_BACK)
-    return retry_at if at_work and retry_at is not None and retry_at <= rows.told_until else None
+    is_due = last.retry_at is not None and last.retry_at <= rows.told_until
+    return last.retry_at if at_work and is_due else None

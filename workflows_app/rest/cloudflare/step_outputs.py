@@ -52,8 +52,7 @@ class StepOutputView(CloudflareView):
                 return raw(content) if isinstance(content, bytes) else success(body)
         raise ApiError(
             Code.UNKNOWN_STEP,
-            f'instance "{instance_id}" has no {wanted} "{name:.300}", or none that is known '
-            "before its first attempt ends",
+            f'instance "{instance_id}" has no {wanted} "{name:.300}", or none that is known yet',
         )
 
 
