@@ -260,12 +260,10 @@ def test_entries_are_grouped_by_what_failed(
             "admin-charge since 12:01:00 2 h ago, last 14:02:00 just now",
             "<b>no funds</b>",
             "See all Newest: card-6",
-            "Resume all… Restart all… Dismiss all…",
             "1 run KeyError",
             "admin-alarm since 12:01:00 2 h ago",
             "'pager'",
             "See all Newest: alarm-1",
-            "Resume all… Restart all… Dismiss all…",
         ]
     )
 
@@ -357,7 +355,7 @@ def test_who_is_limited_sees_the_groups_of_their_workflows_alone(
     letter = DeadLetter.objects.get(run=failed_run)
     chosen = {"index": "0", "select_across": "1", "_selected_action": str(letter.pk)}
 
-    page = read(client.get(URL))
+    page = client.get(URL).content.decode()
     client.post(ENTRIES, {**chosen, "action": "resume", "confirmed": "yes"})
 
     assert "KeyError" in page

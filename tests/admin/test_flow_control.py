@@ -9,12 +9,14 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from tests.admin import flows
-from tests.admin.pages import messages, rows
+from tests.admin.pages import messages, read, rows
+from tests.conftest import Clock
 from workflows_app import FlowControlSpec
 from workflows_app.engine import flow_control, leases
 from workflows_app.models import FlowControl
 
 URL = "/admin/workflows_app/flowcontrol/"
+AT_WORK = "reports open 1 of 1 10 per 1 min 9 left until 12:01:00, in 1 min 2 Runs"
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def reports(db: None) -> FlowControl:
 def test_each_key_shows_its_limits_and_how_far_they_are_used(
     admin_client: Client, reports: FlowControl
 ):
-    assert rows(admin_client.get(URL)) == ["reports open 1 10 per 1 min 1 2"]
+    assert rows(admin_client.get(URL)) == [AT_WORK]
 
 
 def test_new_limits_hold_for_the_work_that_waits(admin_client: Client, reports: FlowControl):
@@ -40,7 +42,7 @@ def test_new_limits_hold_for_the_work_that_waits(admin_client: Client, reports: 
     )
 
     assert messages(page) == ["The flow control “reports” was changed successfully."]
-    assert rows(page) == ["reports open 3 - 1 2"]
+    assert rows(page) == ["reports open 1 of 3 - 2 Runs"]
     assert len(leases.claim(5)) == 2
     assert LogEntry.objects.get().object_repr == "reports"
 
@@ -53,7 +55,9 @@ def test_a_key_is_made_before_it_is_used(admin_client: Client, db: None):
     )
 
     assert messages(page) == ["The flow control “mails” was added successfully."]
-    assert rows(page) == ["mails open - 5 per 1 min 0 0"]
+    assert rows(page) == [
+        "mails open 0, no limit 5 per 1 min all of them left: no period has begun 0 Runs"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +86,10 @@ def test_a_key_is_paused_and_resumed(admin_client: Client, reports: FlowControl)
     paused = admin_client.post(f"{URL}{reports.pk}/pause/", follow=True)
 
     assert messages(paused) == ["Nothing of the key “reports” starts now."]
-    assert rows(admin_client.get(URL)) == ["reports paused 1 10 per 1 min 1 2"]
+    assert rows(admin_client.get(URL)) == [AT_WORK.replace("open", "paused")]
     resumed = admin_client.post(f"{URL}{reports.pk}/resume/", follow=True)
     assert messages(resumed) == ["The key “reports” goes on."]
-    assert rows(admin_client.get(URL)) == ["reports open 1 10 per 1 min 1 2"]
+    assert rows(admin_client.get(URL)) == [AT_WORK]
 
 
 def test_pinned_limits_are_changed_once_they_are_unpinned(
@@ -95,11 +99,15 @@ def test_pinned_limits_are_changed_once_they_are_unpinned(
     change = {"parallelism": "3", "rate": "20", "period": "0:01:00"}
 
     admin_client.post(f"{URL}{reports.pk}/change/", change)
-    assert rows(admin_client.get(URL)) == ["reports open 2, pinned 20 per 1 min 1 2"]
+    assert rows(admin_client.get(URL)) == [
+        "reports open 1 of 2 pinned 20 per 1 min 19 left until 12:01:00, in 1 min 2 Runs"
+    ]
     page = admin_client.post(f"{URL}{reports.pk}/unpin/", follow=True)
     assert messages(page) == ["The limits of the key “reports” were unpinned."]
     admin_client.post(f"{URL}{reports.pk}/change/", change)
-    assert rows(admin_client.get(URL)) == ["reports open 3 20 per 1 min 1 2"]
+    assert rows(admin_client.get(URL)) == [
+        "reports open 1 of 3 20 per 1 min 19 left until 12:01:00, in 1 min 2 Runs"
+    ]
 
 
 def test_a_pinned_limit_is_limit_enough(admin_client: Client, reports: FlowControl):
@@ -108,7 +116,9 @@ def test_a_pinned_limit_is_limit_enough(admin_client: Client, reports: FlowContr
 
     page = admin_client.post(f"{URL}{reports.pk}/change/", change, follow=True)
 
-    assert rows(page) == ["reports open - 5 per 1 s, pinned 1 2"]
+    assert rows(page) == [
+        "reports open 1, no limit 5 per 1 s pinned 5 left until 12:00:01, in 1 s 2 Runs"
+    ]
 
 
 def test_a_rate_is_reset(admin_client: Client, reports: FlowControl):
@@ -123,4 +133,50 @@ def test_limits_are_pinned_as_they_are(admin_client: Client, reports: FlowContro
     page = admin_client.post(f"{URL}{reports.pk}/pin/", follow=True)
 
     assert messages(page) == ["The limits of the key “reports” were pinned."]
-    assert rows(admin_client.get(URL)) == ["reports open 1, pinned 10 per 1 min, pinned 1 2"]
+    assert rows(admin_client.get(URL)) == [
+        "reports open 1 of 1 pinned 10 per 1 min pinned 10 left until 12:01:00, in 1 min 2 Runs"
+    ]
+
+
+def test_a_key_leads_to_its_runs(admin_client: Client, reports: FlowControl):
+    page = admin_client.get(URL).content.decode()
+
+    assert f'href="/admin/workflows_app/run/?flow_control={reports.pk}"' in page
+
+
+def test_a_period_that_is_over_leaves_all_starts(
+    admin_client: Client, reports: FlowControl, clock: Clock
+):
+    clock.advance("1m")
+
+    (row,) = rows(admin_client.get(URL))
+    assert "10 per 1 min all of them left: no period has begun" in row
+
+
+def test_what_waits_is_counted_so_far_only(
+    admin_client: Client, reports: FlowControl, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("workflows_app.admin.flow_control.MOST_COUNTED", 1)
+
+    (row,) = rows(admin_client.get(URL))
+    assert row.endswith("more than 1 Runs")
+
+
+def test_the_number_of_queries_does_not_grow_with_the_keys(
+    admin_client: Client, reports: FlowControl, django_assert_num_queries
+):
+    with django_assert_num_queries(8):
+        admin_client.get(URL)
+    for number in range(5):
+        limit = FlowControlSpec(key=f"key-{number}", parallelism=1)
+        flows.order.trigger_many([1, 2], flow_control=limit)
+
+    with django_assert_num_queries(8):
+        admin_client.get(URL)
+
+
+def test_where_no_key_was_named_the_page_says_what_one_is(admin_client: Client, db: None):
+    page = read(admin_client.get(URL))
+
+    assert "No run has named a flow-control key yet." in page
+    assert 'FlowControlSpec(key="reports", parallelism=5)' in page

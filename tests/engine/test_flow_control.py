@@ -186,3 +186,14 @@ def test_a_message_sets_all_limits_that_are_not_pinned(account: Account) -> None
 
     control = find_flow_control(account, "reports")
     assert (control.parallelism, control.rate) == (3, None)
+
+
+def test_what_waits_for_a_key_is_counted_as_far_as_was_asked(
+    account: Account, clock: Clock
+) -> None:
+    crowded = start(account, 5)
+    calm = start(account, 2, FlowControlSpec(key="calm", parallelism=1))
+
+    usages = flow_control.usage_of_all([crowded, calm], 3)
+
+    assert (usages[crowded.pk].waiting, usages[calm.pk].waiting) == (4, 2)

@@ -47,6 +47,7 @@ EDIT_AND_RETRY = Verb(
 DISMISS_LETTER = Verb(
     name="dismiss",
     permission="delete_deadletter",
+    is_apart=True,
     label=_("Dismiss"),
     done=_("dismissed"),
     consequence=_(

@@ -26,13 +26,11 @@ from workflows_app.admin.dead_letter_groups import (
 )
 from workflows_app.admin.dead_letter_verbs import DISMISS_LETTER, EDIT_AND_RETRY, edit_and_retry
 from workflows_app.admin.displays import NOTHING, Tone, ago, badge, linked_run_title, run_link, when
-from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.run_attempts import read_attempts
 from workflows_app.admin.run_errors import read_error
 from workflows_app.admin.run_verbs import RESTART_LETTER, RESUME_LETTER, RETRY_CALLBACK
 from workflows_app.admin.values import show_answer, show_error
 from workflows_app.admin.verb_admin import Button
-from workflows_app.admin.verbs import Verb
 from workflows_app.engine.failures import KEY as FAILURE_KEY
 from workflows_app.errors import DeadLetterNotFound
 from workflows_app.models import DeadLetter, Run
@@ -66,12 +64,6 @@ class DeadLetterAdmin(AskingAdmin):
     search_fields = ("run__run_id",)
     search_help_text = "An entry's id, or the id of its run or its beginning."
     ordering = ("-id",)
-
-    def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
-        """To dismiss is to delete, which has a permission of its own."""
-        if verb.name == DISMISS_LETTER.name:
-            return ScopedAdmin.has_delete_permission(self, request)
-        return super().has_verb_permission(request, verb)
 
     # -- the list
 

@@ -7,47 +7,59 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from workflows_app.admin.displays import NOTHING, Tone, badge, span
+from workflows_app.admin.displays import (
+    NOTHING,
+    Tone,
+    ago,
+    badge,
+    changelist_link,
+    clock_time,
+    span,
+)
 from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.verb_admin import VerbAdmin
 from workflows_app.admin.verbs import PAUSE_KEY, PIN_KEY, RESET_RATE, RESUME_KEY, UNPIN_KEY
-from workflows_app.engine import clock
-from workflows_app.engine.flow_control import flow_control_of
-from workflows_app.models import FlowControl
+from workflows_app.engine.flow_control import Usage, flow_control_of, usage_of_all
+from workflows_app.models import FlowControl, Run
 from workflows_app.models.flow_control import OF_WORKFLOWS
 from workflows_app.protocol.runs import FlowControlSpec
 
-_PINNED = ", pinned"
+MOST_COUNTED = 1_000
+"""How far what waits for a key is counted."""
 _LIMITS = ("parallelism", "rate")
 
 
 class LimitsForm(forms.ModelForm):
     parallelism = forms.IntegerField(
-        min_value=1, required=False, help_text="Deliveries at once; empty for no limit."
+        min_value=1, required=False, help_text=_("Deliveries at once; empty for no limit.")
     )
     rate = forms.IntegerField(
-        min_value=1, required=False, help_text="Starts per period; empty for no limit."
+        min_value=1, required=False, help_text=_("Starts per period; empty for no limit.")
     )
 
     class Meta:
         model = FlowControl
         fields = ("account", "key", "parallelism", "rate", "period")
-        help_texts = {"period": "As [days] hours:minutes:seconds; only with a rate."}
+        help_texts = {"period": _("As [days] hours:minutes:seconds; only with a rate.")}
 
     def clean_key(self) -> str:
         key: str = self.cleaned_data["key"]
         if key.startswith(OF_WORKFLOWS):
-            raise forms.ValidationError("Such a key holds the limit that a workflow has itself.")
+            raise forms.ValidationError(_("Such a key holds the limit that a workflow has itself."))
         return key
 
     def clean_period(self) -> timedelta:
         period: timedelta = self.cleaned_data["period"]
         if period <= timedelta():
-            raise forms.ValidationError("A period is longer than 0 seconds.")
+            raise forms.ValidationError(_("A period is longer than 0 seconds."))
         return period
 
     def clean(self) -> None:
@@ -55,14 +67,27 @@ class LimitsForm(forms.ModelForm):
         super().clean()
         limits = [self.cleaned_data.get(name, getattr(self.instance, name)) for name in _LIMITS]
         if not any(limits) and not self.errors:
-            self.add_error("parallelism", "Give a parallelism, a rate, or both.")
+            self.add_error("parallelism", _("Give a parallelism, a rate, or both."))
+
+
+class FlowControlChangeList(ChangeList):
+    """Finds out how far all keys of the page are used at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        controls = list(self.result_list)
+        usages = usage_of_all(controls, MOST_COUNTED)
+        for control in controls:
+            control.usage = usages[control.pk]
+        self.result_list = controls
 
 
 @admin.register(FlowControl)
 class FlowControlAdmin(VerbAdmin):
     verbs = (PAUSE_KEY, RESUME_KEY, PIN_KEY, UNPIN_KEY, RESET_RATE)
     form = LimitsForm
-    list_display = ("key", "state", "at_once", "per_period", "in_flight", "waiting")
+    change_list_template = "admin/workflows_app/flowcontrol/change_list.html"
+    list_display = ("key", "state", "slots", "starts", "waiting", "runs")
     list_display_links = ("key",)
     list_filter = ("paused", "account")
     search_fields = ("key",)
@@ -72,8 +97,10 @@ class FlowControlAdmin(VerbAdmin):
             None,
             {
                 "fields": ("account", "key", "parallelism", "rate", "period"),
-                "description": "A trigger that names this key with other limits sets them anew, "
-                "unless they are pinned.",
+                "description": _(
+                    "A trigger that names this key with other limits sets them anew, unless they "
+                    "are pinned."
+                ),
             },
         ),
     )
@@ -101,39 +128,66 @@ class FlowControlAdmin(VerbAdmin):
         obj.pk = stored.pk
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FlowControl]:
-        now = clock.now()
-        leased = Q(messages__token__isnull=False, messages__due_at__gt=now)
         every: QuerySet[FlowControl] = super().get_queryset(request)
         # What workflows set themselves is shown, and changed, as part of their versions.
-        controls = every.exclude(key__startswith=OF_WORKFLOWS)
-        return controls.annotate(
-            in_flight=Count("messages", filter=leased),
-            waiting=Count("messages", filter=Q(messages__due_at__lte=now)),
-        )
+        return every.exclude(key__startswith=OF_WORKFLOWS)
 
-    @admin.display(description="state")
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return FlowControlChangeList
+
+    @admin.display(description=_("state"))
     def state(self, control: FlowControl) -> SafeString:
-        return badge("paused", Tone.QUIET) if control.paused else badge("open", Tone.GOOD)
+        if control.paused:
+            return badge(gettext("paused"), Tone.QUIET)
+        return badge(gettext("open"), Tone.GOOD)
 
-    @admin.display(description="at once")
-    def at_once(self, control: FlowControl) -> str:
+    @admin.display(description=_("slots in use"))
+    def slots(self, control: Any) -> SafeString:
+        usage: Usage = control.usage
         if control.parallelism is None:
-            return NOTHING
-        return f"{control.parallelism}{_PINNED if control.parallelism_pinned else ''}"
+            return format_html("{}", gettext("%(used)d, no limit") % {"used": usage.in_flight})
+        numbers = {"used": usage.in_flight, "all": control.parallelism}
+        used = gettext("%(used)d of %(all)d") % numbers
+        return format_html("{}{}", used, _pin(pinned=control.parallelism_pinned))
 
-    @admin.display(description="rate")
-    def per_period(self, control: FlowControl) -> str:
+    @admin.display(description=_("rate"))
+    def starts(self, control: Any) -> SafeString | str:
         if control.rate is None:
             return NOTHING
-        pinned = _PINNED if control.rate_pinned else ""
-        return f"{control.rate} per {span(control.period)}{pinned}"
+        limit = gettext("%(rate)d per %(period)s") % {
+            "rate": control.rate,
+            "period": span(control.period),
+        }
+        return format_html(
+            '{}{}<br><span class="wf-text">{}</span>',
+            limit,
+            _pin(pinned=control.rate_pinned),
+            _left(control, control.usage),
+        )
 
-    @admin.display(description="in flight")
-    def in_flight(self, control: Any) -> int:
-        in_flight: int = control.in_flight
-        return in_flight
+    @admin.display(description=_("due, and waiting"))
+    def waiting(self, control: Any) -> str:
+        usage: Usage = control.usage
+        if usage.waiting > MOST_COUNTED:
+            return gettext("more than %(number)s") % {"number": f"{MOST_COUNTED:,}"}
+        return str(usage.waiting)
 
-    @admin.display(description="due, and waiting")
-    def waiting(self, control: Any) -> int:
-        waiting: int = control.waiting
-        return waiting
+    @admin.display(description=_("runs"))
+    def runs(self, control: FlowControl) -> SafeString:
+        return changelist_link(Run, gettext("Runs"), flow_control=control.pk)
+
+
+def _pin(*, pinned: bool) -> SafeString | str:
+    return format_html(' <span class="wf-tag">{}</span>', gettext("pinned")) if pinned else ""
+
+
+def _left(control: FlowControl, usage: Usage) -> str:
+    """How many may start before the current period ends, and when that is."""
+    ends_at = control.window_ends_at()
+    if usage.period_began_at is None or ends_at is None:
+        return gettext("all of them left: no period has begun")
+    return gettext("%(left)d left until %(end)s, %(away)s") % {
+        "left": max(0, (control.rate or 0) - usage.started),
+        "end": clock_time(ends_at),
+        "away": ago(ends_at),
+    }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, Count, F, Field, QuerySet, Value, When
+from django.db.models import Case, Count, F, Field, OuterRef, QuerySet, Subquery, Value, When
 
 from workflows_app.engine import clock
 from workflows_app.engine.database import joining
@@ -23,7 +23,7 @@ class Usage:
 
     in_flight: int
     waiting: int
-    """Due, and not begun."""
+    """Due, and not begun. Where it was asked for how far to count, one more stands for more."""
     started: int
     """Of the current period."""
     period_began_at: datetime | None
@@ -93,17 +93,29 @@ def usage_of(control: FlowControl) -> Usage:
     return usage_of_all([control])[control.pk]
 
 
-def usage_of_all(controls: Sequence[FlowControl]) -> dict[int, Usage]:
-    """By the keys' primary keys; in two queries, however many they are."""
+def usage_of_all(controls: Sequence[FlowControl], most: int | None = None) -> dict[int, Usage]:
+    """By the keys' primary keys; in two or three queries, however many they are. With `most`, no
+    further is counted what waits for a key, so that it costs little however much that is.
+    """
     now = clock.now()
     messages = Message.objects.filter(flow_control__in=controls)
-    waiting = _count(messages.due(now))
+    crowded = set() if most is None else _crowded(controls, most, now)
+    waiting = _count(messages.exclude(flow_control__in=crowded).due(now))
+    waiting |= {pk: most + 1 for pk in crowded if most is not None}
     leased = messages.leased(now).filter(account__in={each.account_id for each in controls})
     taken = _count(leased)
     return {
         each.pk: _usage(each, now, in_flight=taken.get(each.pk, 0), waiting=waiting.get(each.pk, 0))
         for each in controls
     }
+
+
+def _crowded(controls: Sequence[FlowControl], most: int, now: datetime) -> set[int]:
+    """The keys for which more wait."""
+    due = Message.objects.due(now).filter(flow_control=OuterRef("pk")).order_by("due_at", "id")
+    beyond = Subquery(due.values("pk")[most : most + 1])
+    listed = FlowControl.objects.filter(pk__in=[each.pk for each in controls])
+    return set(listed.alias(beyond=beyond).exclude(beyond=None).values_list("pk", flat=True))
 
 
 def _count(messages: QuerySet[Message]) -> dict[int | None, int]:
