@@ -42,6 +42,15 @@ def test_signing_keys_are_shown_by_their_last_characters_alone(
     assert account.public_id.hex in read(page)
 
 
+def test_the_page_of_an_account_says_who_needs_the_keys_and_where_they_are(
+    admin_client: Client, account: Account
+):
+    page = read(admin_client.get(f"{ACCOUNTS}{account.pk}/change/"))
+
+    assert "as QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY" in page
+    assert "“manage.py workflows keys show” prints them" in page
+
+
 def test_rotating_makes_the_next_key_the_current_one(admin_client: Client, account: Account):
     page = admin_client.post(f"{ACCOUNTS}{account.pk}/rotate-keys/", follow=True)
 
@@ -77,6 +86,9 @@ def test_a_new_token_is_shown_once_and_never_again(admin_client: Client, account
     assert token is not None
     assert (token.name, token.account, token.scope) == ("ci", account, "full")
     assert messages(made) == ["Token “ci” was made. Copy it now: it is shown only this once."]
+    assert made.content.decode().count(secret) == 1
+    assert "QSTASH_URL\nhttp://127.0.0.1:8000" in read(made)
+    assert f"CLOUDFLARE_ACCOUNT_ID\n{account.public_id.hex}" in read(made)
     assert secret not in str(made.cookies)
     assert "no-store" in made["Cache-Control"]
     for later in (TOKENS, f"{TOKENS}{token.pk}/change/", f"{TOKENS}{token.pk}/history/", "/admin/"):

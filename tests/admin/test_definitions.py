@@ -101,7 +101,7 @@ def test_what_starts_runs_is_among_the_schedules(
     schedule = Schedule.objects.get()
 
     assert rows(admin_client.get(f"{BASE}/schedule/")) == [
-        f"at work {schedule.public_id} 0 * * * * every hour, at minute 0 admin-order - "
+        f"at work admin-order {schedule.public_id} 0 * * * * every hour, at minute 0 "
         "13:00:00 in 1 h -"
     ]
     page = page_of(admin_client, schedule)

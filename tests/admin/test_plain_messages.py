@@ -247,7 +247,7 @@ def test_a_schedule_shows_its_times_and_is_paused_and_resumed(
     schedule = Schedule.objects.get()
 
     assert rows(admin_client.get(f"{BASE}/schedule/")) == [
-        f"at work hourly 0 * * * * every hour, at minute 0 {URL} - 13:00:00 in 1 h -"
+        f"at work {URL} hourly 0 * * * * every hour, at minute 0 13:00:00 in 1 h -"
     ]
     page = read(admin_client.get(f"{BASE}/schedule/{schedule.pk}/change/"))
     assert f"In words\nevery hour, at minute 0\nDestination\n{URL}" in page

@@ -8,33 +8,59 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from workflows_app.admin.displays import Tone, badge
 from workflows_app.admin.permissions import ScopedAdmin
 from workflows_app.admin.values import hint
 from workflows_app.admin.verb_admin import VerbAdmin
 from workflows_app.admin.verbs import REVOKE, ROTATE
+from workflows_app.conf import get_settings
 from workflows_app.engine import accounts
 from workflows_app.models import Account, Token, WorkflowLimit
+
+_KEYS = _(
+    "Deliveries are signed with the current key. Receivers know both, as "
+    "QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY, and are given both anew after a "
+    "rotation. Only their last characters are shown here: “manage.py workflows keys show” prints "
+    "them, and GET /v2/keys answers them to any token of the account."
+)
 
 
 @admin.register(Account)
 class AccountAdmin(VerbAdmin):
     verbs = (ROTATE,)
     list_display = ("name", "user_id", "current_key", "next_key", "created_at")
-    fields = ("name", "user_id", "hex_id", "parallelism", "current_key", "next_key", "created_at")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "name",
+                    "user_id",
+                    "hex_id",
+                    "parallelism",
+                    "success_retention",
+                    "error_retention",
+                    "created_at",
+                )
+            },
+        ),
+        (_("Signing keys"), {"fields": ("current_key", "next_key"), "description": _KEYS}),
+    )
     search_fields = ("name", "user_id")
     ordering = ("name",)
 
-    @admin.display(description="public id")
+    @admin.display(description=_("public id"))
     def hex_id(self, account: Account) -> str:
         return account.public_id.hex
 
-    @admin.display(description="current signing key")
+    @admin.display(description=_("current signing key"))
     def current_key(self, account: Account) -> str:
         return hint(account.current_signing_key)
 
-    @admin.display(description="next signing key")
+    @admin.display(description=_("next signing key"))
     def next_key(self, account: Account) -> str:
         return hint(account.next_signing_key)
 
@@ -63,18 +89,22 @@ class TokenAdmin(VerbAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"account": Account.objects.order_by("pk").first()}
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, token: Token) -> SafeString:
         if token.revoked_at is None:
-            return badge("usable", Tone.GOOD)
-        return badge("revoked", Tone.QUIET)
+            return badge(gettext("usable"), Tone.GOOD)
+        return badge(gettext("revoked"), Tone.QUIET)
 
     # -- making one
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"show_save_and_add_another": False, **(extra_context or {})}
+        context = {
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+            **(extra_context or {}),
+        }
         return super().add_view(request, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
@@ -93,11 +123,12 @@ class TokenAdmin(VerbAdmin):
         """
         context = {
             **self.admin_site.each_context(request),
-            "title": "Token made",
+            "title": gettext("Token made"),
             "opts": self.opts,
             "media": self.media,
             "token": obj,
             "secret": obj.secret,
+            "base_url": get_settings().BASE_URL.rstrip("/"),
         }
         return TemplateResponse(request, "admin/workflows_app/token/made.html", context)
 

@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _lazy
 from workflows_app.admin.activity import activities_of
 from workflows_app.admin.cron_words import cron_in_words
 from workflows_app.admin.displays import (
-    NOTHING,
     Tone,
     badge,
     changelist_link,
@@ -50,8 +49,8 @@ def state_of(schedule: Schedule) -> SafeString:
 class ScheduleAdmin(RowAdmin):
     workflow_path = "definition__name"
     verbs = (PAUSE_SCHEDULE, RESUME_SCHEDULE, TRIGGER_SCHEDULE)
-    list_display = ("state", "public_id", "times", "goes_to", "last_slot", "next_slot", "wrong")
-    list_display_links = ("public_id",)
+    list_display = ("state", "goes_to", "times", "next_slot", "last_slot")
+    list_display_links = ("goes_to",)
     list_filter = ("paused", "account")
     list_select_related = ("account", "definition")
     search_fields = ("public_id", "destination", "definition__name")
@@ -64,23 +63,23 @@ class ScheduleAdmin(RowAdmin):
     @admin.display(description=_lazy("cron"))
     def times(self, schedule: Schedule) -> SafeString:
         words = cron_in_words(schedule.cron)
-        return format_html('{} <span class="wf-quiet">{}</span>', schedule.cron, words)
+        return format_html('{}<br><span class="wf-words">{}</span>', schedule.cron, words)
 
-    @admin.display(description=_lazy("destination, or workflow"))
-    def goes_to(self, schedule: Schedule) -> str:
-        return schedule.destination if schedule.definition is None else schedule.definition.name
-
-    @admin.display(description=_lazy("last"))
-    def last_slot(self, schedule: Schedule) -> SafeString | str:
-        return when(schedule.last_slot_at)
+    @admin.display(description=_lazy("schedule"))
+    def goes_to(self, schedule: Schedule) -> SafeString:
+        workflow = schedule.definition
+        name = schedule.destination if workflow is None else workflow.name
+        return format_html('{}<br><span class="wf-id">{}</span>', name, schedule.public_id)
 
     @admin.display(description=_lazy("next"))
     def next_slot(self, schedule: Schedule) -> SafeString | str:
         return when(next_slot_of(schedule))
 
-    @admin.display(description=_lazy("last error"), empty_value=NOTHING)
-    def wrong(self, schedule: Schedule) -> str:
-        return schedule.error
+    @admin.display(description=_lazy("last"))
+    def last_slot(self, schedule: Schedule) -> SafeString:
+        """With what went wrong then."""
+        moment = when(schedule.last_slot_at)
+        return format_html('{}<br><span class="wf-words">{}</span>', moment, schedule.error)
 
     def context_of(self, request: HttpRequest, row: Schedule) -> dict[str, Any]:
         say, model = (_published_by, Publication) if row.definition is None else (_started_by, Run)
