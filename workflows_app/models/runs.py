@@ -187,7 +187,12 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["account", "run_id"], name="run_by_public_id"),
+            # With these classes PostgreSQL finds ids by their beginning, too, in any collation.
+            models.Index(
+                fields=["account", "run_id"],
+                opclasses=["int8_ops", "varchar_pattern_ops"],
+                name="run_by_public_id",
+            ),
             models.Index(fields=["account", "status", "id"], name="run_by_status"),
             models.Index(fields=["account", "workflow", "id"], name="run_by_workflow"),
             models.Index(
