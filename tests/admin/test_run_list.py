@@ -81,7 +81,7 @@ def test_a_run_at_work_on_a_step_that_lasts_names_it(admin_client: Client, clock
     clock.advance("5s")
 
     assert rows(admin_client.get(URL)) == [
-        "at work admin-nap busy 12:00:00 5 s ago 5 s at undress for 5 s"
+        "at work admin-nap busy 12:00:00 5 s ago 5 s at undress for 5 s - -"
     ]
 
 
