@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from project.shop.models import Mail, Order, OrderLine, Payment, Product, Shipment
+from workflows_app.admin.linked import LinkedRunsMixin
 
 
 class OrderLineInline(admin.TabularInline):
@@ -13,7 +14,7 @@ class OrderLineInline(admin.TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):
+class OrderAdmin(LinkedRunsMixin, admin.ModelAdmin):
     list_display = ("id", "customer", "run_id", "created_at")
     search_fields = ("customer", "run_id")
     inlines = (OrderLineInline,)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from workflows_app.admin import run_page
 from workflows_app.admin.asked import read_asked
 from workflows_app.admin.forking import FORK
+from workflows_app.admin.linked import label_tags, links_of
 from workflows_app.admin.notifying import NOTIFY
 from workflows_app.admin.run_verbs import RESTART, WAKE, restart_from
 from workflows_app.admin.values import mask
@@ -82,6 +83,11 @@ class RunPageAdmin(VerbAdmin):
             verbs[WAKE.name] = replace(verbs[WAKE.name], label=_("Retry now…"))
         return {
             "page": page,
+            "labels": label_tags(
+                run,
+                links_of(run.label_list, request, self.admin_site),
+                self.url_of("changelist"),
+            ),
             "verbs": verbs,
             "may_restart": self.has_verb_permission(request, RESTART),
             "may_fork": self.has_verb_permission(request, FORK),
