@@ -83,6 +83,7 @@ def test_a_run_is_told_to_its_end_with_results(
         "key": "greet",
         "kind": "run",
         "attempt": 1,
+        "startedAt": moment,
         "result": "x",
     }
     assert events[3] == {

@@ -87,6 +87,8 @@ class Change:
     key: str = ""
     step_kind: str = ""
     attempt: int | None = None
+    began_at: datetime | None = None
+    """Of a step, or of an attempt, that has ended at `at`."""
     result: str | None = None
     """JSON, as it is shown."""
     result_size: int | None = None
@@ -109,6 +111,7 @@ class Change:
             "key": self.key,
             "kind": self.step_kind,
             "attempt": self.attempt,
+            "startedAt": self.began_at and unix_milliseconds(self.began_at),
             "status": self.run.status if self.kind is Kind.RUN_ENDED else None,
             "resultSize": self.result_size,
             "error": self.error,
@@ -164,6 +167,7 @@ def step_ended(step: Any, run: Run, child: Run | None) -> Change:
         key=step.key,
         step_kind=step.kind,
         attempt=step.attempts,
+        began_at=step.started_at,
         error=_error(step.error, redactor) if step.has_failed else None,
         number=step.pk,
         **_Shown(run, redactor, step, child).result(step.head, step.size),
@@ -178,6 +182,7 @@ def attempt_failed(attempt: Attempt, run: Run) -> Change:
         step=name_and_branch(attempt.key, ())[0],
         key=attempt.key,
         attempt=attempt.number,
+        began_at=attempt.started_at,
         error=_error(attempt.error, redactor_of(run.redaction)),
         until=attempt.retry_at,
         number=attempt.pk,

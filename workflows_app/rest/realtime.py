@@ -78,6 +78,7 @@ class EventBody(WhatBody, total=False):
     key: str
     kind: str
     attempt: int
+    startedAt: int
     status: Literal["succeeded", "failed", "canceled"]
     result: Any
     resultSize: int
@@ -101,6 +102,7 @@ EXAMPLE: EventBody = {
     "key": "create-order",
     "kind": "run",
     "attempt": 1,
+    "startedAt": 1893585599990,
     "result": {"order": 7},
 }
 
