@@ -140,6 +140,9 @@ def test_a_limited_user_sees_the_numbers_of_their_workflows(
 ):
     flows.order.trigger_many([None] * 3)
     drain_here()
+    url = "https://shop.example/report"
+    cron = [("upstash-cron", "0 18 * * *")]
+    schedules.create(Account.objects.default(), url, cron, b"", caller_ip="")
     client = client_with("view_run", "view_deadletter", "view_schedule")
     group = Group.objects.create(name="shop")
     WorkflowLimit.objects.create(group=group, workflow="admin-order")
@@ -150,7 +153,7 @@ def test_a_limited_user_sees_the_numbers_of_their_workflows(
     assert "Started in 24 hours\n3" in page
     assert "Dead letters\n0" in page
     assert "admin-charge" not in page
-    assert "Next slots" not in page
+    assert "No schedule is set." in page
 
 
 def test_who_may_not_see_runs_sees_the_list_of_models_alone(

@@ -86,7 +86,7 @@ def test_of_many_runs_some_are_looked_at_and_the_numbers_are_estimates(
         make_runs(clock, 10, status=Run.Status.FAILED)
     clock.advance("1s")
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         trend = statistics.trend(clock.now, 24, HOUR)
 
     assert (trend.one_in, trend.looked_at, trend.runs.total()) == (10, 100, 1000)

@@ -97,7 +97,7 @@ def trend(
     accounts: Collection[int] | None = None,
 ) -> Trend:
     """Over so many parts of this length, of these workflows and accounts alone if any are named. In
-    three queries at most.
+    four queries at most.
     """
     since = until - parts * length
     all_seen, one_in = _look(since)
@@ -128,8 +128,10 @@ def _look(since: datetime) -> tuple[list[_Seen], int]:
     one_in = 1
     if len(keys) > SAMPLE:
         # Keys come in the order of the starts, and few are missing between those that are kept.
-        first = started.order_by("created_at").values_list("pk", flat=True)[:1]
-        oldest, newest = first.get(), max(keys)
+        # Many may have started at once.
+        first = started.order_by("created_at", "pk").values_list("pk", flat=True)[:1]
+        last = Run.objects.order_by("-pk").values_list("pk", flat=True)[:1]
+        oldest, newest = first.get(), last.get()
         one_in = -(-(newest - oldest + 1) // SAMPLE)
         # By chance within each stretch: what comes in turns would be met at the same turn always.
         chance = random.Random(oldest)  # noqa: S311 - keeps no secret
