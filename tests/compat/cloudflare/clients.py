@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterator
@@ -30,6 +31,10 @@ class Client(ABC):
     def every(self, method: str, /, *args: str, **params: Any) -> list[Any]:
         """All items of all pages, as the client iterates over them. Raises SdkError."""
 
+    @abstractmethod
+    def content(self, method: str, /, *args: str, **params: Any) -> bytes:
+        """The answer as it came."""
+
     @property
     @abstractmethod
     def requests(self) -> int: ...
@@ -51,6 +56,9 @@ class JavaScript(Client):
     def every(self, method: str, /, *args: str, **params: Any) -> list[Any]:
         items: list[Any] = self._told(method, args, params, every=True)
         return items
+
+    def content(self, method: str, /, *args: str, **params: Any) -> bytes:
+        return base64.b64decode(self._told(method, args, params, raw=True))
 
     @property
     def requests(self) -> int:
@@ -83,6 +91,10 @@ class InPython(Client):
         function = reduce(getattr, method.split("."), self._sdk.workflows)
         return function(*args, account_id=self._account_id, **params)
 
+    def _raw(self, method: str, args: tuple[str, ...], params: dict[str, Any]) -> Any:
+        resource, _, name = method.rpartition(".")
+        return self._started(f"{resource}.with_raw_response.{name}", args, params)
+
 
 class Python(InPython):
     def __init__(self, url: str, tenant: Tenant) -> None:
@@ -102,6 +114,11 @@ class Python(InPython):
     def every(self, method: str, /, *args: str, **params: Any) -> list[Any]:
         with _errors_told():
             return [plain(each) for each in self._started(method, args, params)]
+
+    def content(self, method: str, /, *args: str, **params: Any) -> bytes:
+        with _errors_told():
+            content: bytes = self._raw(method, args, params).read()
+        return content
 
     def close(self) -> None:
         self._sdk.close()
@@ -138,6 +155,13 @@ class AsyncPython(InPython):
 
         items: list[Any] = self._wait_for(iterated())
         return items
+
+    def content(self, method: str, /, *args: str, **params: Any) -> bytes:
+        async def read() -> Any:
+            return await (await self._raw(method, args, params)).read()
+
+        content: bytes = self._wait_for(read())
+        return content
 
     def close(self) -> None:
         self._wait_for(self._sdk.close())

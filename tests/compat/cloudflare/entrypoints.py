@@ -155,6 +155,14 @@ class Talkative(WorkflowEntrypoint, name="talkative"):
         return len(said)
 
 
+class Picture(WorkflowEntrypoint, name="picture"):
+    """A step whose result is bytes that are no text."""
+
+    async def run(self, event: WorkflowEvent, step: WorkflowStep) -> Any:
+        drawn = await step.do("draw", lambda: b"\x89PNG\x00" * 1000)
+        return len(drawn)
+
+
 class Trip(WorkflowEntrypoint, name="trip"):
     """Books, and cancels what it has booked: when it fails, or is ended while it waits."""
 

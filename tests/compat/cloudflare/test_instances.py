@@ -304,6 +304,18 @@ def test_a_wrong_batch_creates_nothing(world: World, sdk: str, body: list[Any]) 
     assert unknown.value.codes == [10400]
 
 
+@by_each_client("instances.step: bytes")
+def test_bytes_that_a_step_returned_are_read_as_they_are(world: World, sdk: str) -> None:
+    client = world.cloudflare(sdk)
+    instance = start(client, "picture")
+
+    shown = end_of(client, "picture", instance)
+
+    assert (shown["output"], shown["steps"][0]["output"]) == (5000, "[5000 bytes]")
+    named = {"workflow_name": "picture", "name": "draw-1", "type": "step"}
+    assert client.content("instances.step", instance, **named) == b"\x89PNG\x00" * 1000
+
+
 @by_each_client("instances.step: whole outputs, attempts, events, secrets")
 def test_the_output_of_a_step_is_whole(world: World, sdk: str) -> None:
     client = world.cloudflare(sdk)

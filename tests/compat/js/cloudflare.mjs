@@ -26,13 +26,17 @@ async function perform(request) {
   const last = names.pop();
   const owner = names.reduce((object, name) => object[name], sdk.workflows);
   try {
-    return await answerOf(owner[last](...request.args), request.every);
+    return await answerOf(owner[last](...request.args), request);
   } catch ({ constructor, message, status, errors }) {
     throw { name: constructor.name, message, status, codes: errors?.map(({ code }) => code) };
   }
 }
 
-async function answerOf(call, every) {
+async function answerOf(call, { every, raw }) {
+  if (raw) {
+    const answer = await call.asResponse();
+    return Buffer.from(await answer.arrayBuffer()).toString("base64");
+  }
   if (every) {
     const items = [];
     for await (const item of call) items.push(item);
