@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import threading
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -78,9 +79,15 @@ def _located(target: Callable[..., Any] | type) -> Class | Routine | None:
     return next(map(read.within, found), None)
 
 
+_parsing = threading.Lock()
+"""Python 3.11 takes the depth of another thread's tree for that of its own, and raises SystemError.
+What `catch_warnings` sets is everybody's, too.
+"""
+
+
 @lru_cache(maxsize=8)
 def _read(source: str) -> Module:
-    with warnings.catch_warnings():
+    with _parsing, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given when it was imported
         return Module(ast.parse(source))
 
