@@ -363,5 +363,5 @@ def test_a_canceled_run_draws_nothing_beyond_its_end(
     page = content(admin_client, run_called("nap-1"))
 
     assert bars(page)[-1] == "night: waiting for 1 h"
-    assert "Timeline: 2 steps in 1 h" in page
+    assert "2 steps in 1 h." in page
     assert read(admin_client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/change/"))

@@ -111,9 +111,11 @@ class RunPageAdmin(VerbAdmin):
         """From one of its steps; asks, then does."""
         if not self.has_verb_permission(request, RESTART):
             raise PermissionDenied
-        step = Step.objects.select_related("run").filter(run=run_pk, pk=step_pk).first()
-        if step is None or not may_be_target(step):
+        run = self.get_object(request, str(run_pk))
+        step = Step.objects.filter(run=run, pk=step_pk).first() if run is not None else None
+        if run is None or step is None or not may_be_target(step):
             raise Http404
+        step.run = run
         return self.verb_view(request, str(run_pk), restart_from(step))
 
     def value_view(self, request: HttpRequest, run_pk: int, field: str) -> HttpResponse:

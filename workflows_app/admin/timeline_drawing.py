@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -103,7 +103,7 @@ def draw(
         rows=rows,
         ticks=list(window.ticks()),
         height=AXIS + ROW * len(rows),
-        summary=_summary(tracks, window),
+        summary=_summary(tracks, last - run.created_at),
         shown="" if window.is_whole else _shown(window),
         kept=kept,
         zoom_in=asked.to(zoom=window.zoomed_in()),
@@ -114,12 +114,11 @@ def draw(
     )
 
 
-def _summary(tracks: Sequence[Track], window: Window) -> str:
+def _summary(tracks: Sequence[Track], lasted: timedelta) -> str:
     steps = ngettext("%(count)d step", "%(count)d steps", len(tracks)) % {"count": len(tracks)}
-    length = span(window.last - window.start)
-    return _("Timeline: %(steps)s in %(length)s; the same as a table under Steps.") % {
+    return _("%(steps)s in %(length)s. The bars show what the table of steps tells.") % {
         "steps": steps,
-        "length": length,
+        "length": span(lasted),
     }
 
 

@@ -60,12 +60,16 @@ async function copy(button) {
 
 const addressOf = (link) => link.href.baseVal ?? link.href; // A link of the drawing is SVG's.
 
+let asked = 0;
+
 async function showPart(link) {
+  const mine = ++asked;
   const query = new URL(addressOf(link), location.href).search;
   const answer = await fetch(location.pathname.replace(/change\/?$/, "fragment/") + query);
   if (!answer.ok) throw new Error(answer.statusText);
   const name = link.dataset.wfPart;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (mine !== asked) return; // Something else was asked for meanwhile.
   const fresh = page.getElementById(name);
   document.getElementById(name).replaceWith(fresh);
   // What follows the address of this page, as live updates do, asks for the same part.
