@@ -8,12 +8,13 @@ from typing import Any
 
 from django.utils import timezone
 
+from workflows_app.engine import clock
 from workflows_app.engine.states import State
 from workflows_app.management.console import Console
 from workflows_app.protocol.codec import encode_json
 from workflows_app.protocol.durations import format_duration
 
-LONGEST_CELL = 80
+LONGEST_CELL, NARROWEST = 80, 9
 _COLOURS = {
     State.SUCCEEDED: "green",
     State.FAILED: "red",
@@ -25,7 +26,7 @@ _COLOURS = {
     "step.failed": "red",
     "attempt.failed": "red",
 }
-_LONG = ("workflow", "step", "labels", "error", "result")
+_LONG = ("workflow", "step", "error", "result")
 """Columns that give way where the terminal is narrow."""
 Row = Sequence[str]
 
@@ -85,7 +86,8 @@ def _plain(cell: str) -> str:
 
 
 def _short(cell: str) -> str:
-    plain = _plain(cell)
+    """Of a moment of today, the time will do."""
+    plain = _plain(cell).removeprefix(f"{timezone.localtime(clock.now()):%Y-%m-%d} ")
     return plain if len(plain) <= LONGEST_CELL else f"{plain[: LONGEST_CELL - 1]}…"
 
 
