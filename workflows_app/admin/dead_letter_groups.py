@@ -22,7 +22,7 @@ from workflows_app.protocol.hiding import hidden_error
 from workflows_app.protocol.redaction import redactor_of
 
 MOST_GROUPED = 100_000
-MOST_GROUPS = 100
+MOST_GROUPS = 50
 MESSAGE_LENGTH = 300
 
 

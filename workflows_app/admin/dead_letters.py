@@ -99,6 +99,8 @@ class DeadLetterAdmin(AskingAdmin):
         self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str
     ) -> tuple[QuerySet[DeadLetter], bool]:
         term = search_term.strip()
+        if not term:
+            return queryset, False
         try:
             return queryset.filter(pk=parse_dead_letter_id(term)[1]), False
         except DeadLetterNotFound:

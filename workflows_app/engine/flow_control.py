@@ -98,12 +98,13 @@ def usage_of_all(controls: Sequence[FlowControl], most: int | None = None) -> di
     further is counted what waits for a key, so that it costs little however much that is.
     """
     now = clock.now()
-    messages = Message.objects.filter(flow_control__in=controls)
     crowded = set() if most is None else _crowded(controls, most, now)
-    waiting = _count(messages.exclude(flow_control__in=crowded).due(now))
+    others = [each.pk for each in controls if each.pk not in crowded]
+    waiting = _count(Message.objects.filter(flow_control__in=others).due(now))
     waiting |= {pk: most + 1 for pk in crowded if most is not None}
-    leased = messages.leased(now).filter(account__in={each.account_id for each in controls})
-    taken = _count(leased)
+    leased = Message.objects.leased(now).filter(flow_control__in=controls)
+    # The index of what is in flight begins with the account.
+    taken = _count(leased.filter(account__in={each.account_id for each in controls}))
     return {
         each.pk: _usage(each, now, in_flight=taken.get(each.pk, 0), waiting=waiting.get(each.pk, 0))
         for each in controls
