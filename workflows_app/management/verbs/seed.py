@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from django.conf import settings
 from django.core.management import CommandError, CommandParser
 
+from workflows_app.conf import is_debug
 from workflows_app.management import arguments
 from workflows_app.management.console import Console
 from workflows_app.management.seeding import plant
@@ -23,7 +23,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def run(console: Console, options: Options) -> None:
-    if not settings.DEBUG and not options["yes"]:
+    if not is_debug() and not options["yes"]:
         raise CommandError(
             "DEBUG is off, so this may be a database that people rely on; made-up runs are stored "
             "there only with --yes"
