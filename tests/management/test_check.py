@@ -54,6 +54,21 @@ def rows() -> list[Any]:
     ]
 
 
+def test_recorded_bytes_fit_a_step_that_returns_bytes(define: Define, workflows: Verb) -> None:
+    def draw() -> bytes:
+        return b"\xff"
+
+    @define("picture")
+    async def picture(context):
+        drawn = await context.run("draw", draw)
+        await context.sleep("dry", f"{len(drawn)}h")
+
+    picture.trigger()
+    drain_here()
+
+    assert workflows("check").stdout == ["picture: 1 open run, 0 do not fit", FITS]
+
+
 def test_without_runs_there_is_nothing_to_fit(workflows: Verb) -> None:
     assert workflows("check").stdout == [FITS]
 

@@ -802,3 +802,21 @@ def test_a_step_within_a_rollback_is_refused(
 
     assert isinstance(outcome, Failed)
     assert 'step "inner" was called' in loaded(outcome.error)["undo"]
+
+
+def test_a_step_may_return_bytes_which_a_rollback_is_given_too(
+    rehearse_class: RehearseClass,
+) -> None:
+    seen = []
+
+    async def story(event: Any, step: Any) -> Any:
+        seen.append(
+            await step.do("draw", lambda: b"\xff", rollback=lambda undo: seen.append(undo.output))
+        )
+        await step.sleep("dry", "1 hour")
+        raise SoldOut("of tea")
+
+    rehearse_class(story).play()
+
+    assert seen == [b"\xff"] * len(seen)
+    assert len(seen) >= 3

@@ -44,6 +44,17 @@ def test_steps_follow_one_another_one_for_each_delivery(serve_story: ServeStory,
     ]
 
 
+def test_bytes_pass_as_json_and_come_back_as_bytes(serve_story: ServeStory):
+    async def story(context: Any) -> Any:
+        drawn = await context.run("draw", returns(b"\x89PNG"))
+        return [drawn, await context.run("measure", lambda: len(drawn))]
+
+    run = serve_story(story).run()
+
+    assert run.result == [{"$bytes": "iVBORw=="}, 4]
+    assert run.steps[0]["out"] == '{"$bytes":"iVBORw=="}'
+
+
 def test_a_run_knows_its_surroundings(serve_story: ServeStory):
     async def story(context: Any) -> Any:
         return await context.run(

@@ -44,6 +44,21 @@ def test_steps_are_listed_in_the_order_in_which_they_were_recorded(finished: Run
     assert "1 / 0" in error.stack
 
 
+def test_results_that_are_bytes_are_bytes_to_a_test_too(define: Define, flows: WorkflowTest):
+    @define("draw")
+    async def draw(context: Any) -> Any:
+        drawn = await context.atomic("draw", lambda: b"\xff")
+        event = await context.wait_for_event("colour", "coloured")
+        return [drawn, event.event_data]
+
+    run = flows.start(draw)
+    flows.notify("coloured", {"by": b"\x00"})
+
+    assert run.step("draw").result == b"\xff"
+    assert run.result == [b"\xff", {"by": b"\x00"}]
+    run.assert_step("draw", result=b"\xff")
+
+
 def test_true_assertions_say_nothing(finished: RunUnderTest):
     finished.assert_steps("price", "mail", "mail", "ship")
     finished.assert_steps("price", "mail", "mail#2", "ship")
