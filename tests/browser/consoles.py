@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Error, Page, Response
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Response
 
 from tests.browser.sites import Site
 from tests.faults.databases import ROOT
@@ -17,6 +17,8 @@ Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 WIDTHS = {1280: 900, 390: 844}
 """Of a desk and of a telephone, each with its height."""
+FARTHEST = 250
+"""How often Tab is pressed until something is taken to be out of reach."""
 SCREENSHOTS = ROOT / ".venv" / "screenshots"
 AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
 GRAVE = ("serious", "critical")
@@ -66,6 +68,19 @@ class Console:
 
     def open_run(self, run_id: str) -> Page:
         return self.open(self.site.page_of(run_id))
+
+    def state_of(self, run_id: str) -> Locator:
+        """The badge in the row of a list of runs, of which it is the only one of that id."""
+        row = self.page.locator("#result_list tbody tr").filter(has_text=run_id)
+        return row.locator(".wf-badge").first
+
+    def tab_to(self, wanted: Locator) -> None:
+        """By the keyboard alone."""
+        for _ in range(FARTHEST):
+            if wanted.evaluate("each => each === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"{wanted} is not reached by {FARTHEST} times Tab")
 
     def show_in(self, theme: Theme) -> None:
         self.page.emulate_media(color_scheme=theme)

@@ -51,6 +51,13 @@ class Site:
             lambda: self.count(table, condition) == count, PATIENCE, f"{count} {table}: {condition}"
         )
 
+    def wait_for_step(self, run_id: str, name: str) -> int:
+        """Until it is recorded. Its key."""
+        run = f"(SELECT max(id) FROM workflows_app_run WHERE run_id = '{run_id}')"
+        sql = f"SELECT id FROM workflows_app_step WHERE run_id = {run} AND name = '{name}'"
+        wait_until(lambda: self.database.query(sql), PATIENCE, f"step {name} of {run_id}")
+        return int(self.database.query(sql)[0][0])
+
 
 @contextmanager
 def running_site(directory: Path) -> Iterator[Site]:

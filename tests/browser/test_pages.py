@@ -7,7 +7,7 @@ import pytest
 from tests.browser.consoles import THEMES, WIDTHS, Console, Theme
 from tests.browser.sites import Site
 
-RUNS = ("failed", "sleeping", "waiting")
+RUNS = ("failed", "sleeping", "waiting", "branching")
 """Runs that the pages show, by their ids."""
 PAGES = {
     "overview": "",
@@ -30,13 +30,14 @@ PAGES = {
 @pytest.fixture(scope="session")
 def populated(site: Site) -> Site:
     """With runs in many states."""
-    site.trigger("charge", {"total": 7}, workflow_run_id="failed", labels=["shop"])
+    site.trigger("charge", {"declined": True}, workflow_run_id="failed", labels=["shop"])
     site.trigger("nap", workflow_run_id="sleeping")
     site.trigger("approval", {"event": "go"}, workflow_run_id="waiting")
     site.trigger("family", workflow_run_id="branching", labels=["shop", "family"])
-    site.wait_for(1, "deadletter", "true")
+    site.wait_for(1, "deadletter", "workflow = 'charge'")
     site.wait_for(1, "waiter", "event_id = 'go'")
-    site.wait_for(2, "step", "name = 'pillow'")
+    site.wait_for_step("sleeping", "pillow")
+    site.wait_for_step("branching", "left")
     return site
 
 

@@ -18,15 +18,28 @@ def is_up(flag: str) -> bool:
 
 @workflow("charge", retries=0)
 def charge(context: Context) -> str:
-    """Cannot be paid while the bank is closed."""
+    """Fails where its payload says so."""
     cart = context.run("load-cart", dict, context.request_payload)
     return context.run("charge-card", pay, cart)
 
 
 def pay(cart: dict[str, Any]) -> str:
-    if not is_up("bank-open"):
+    if cart.get("declined"):
         raise ConnectionError("the bank does not answer <b>at all</b>")
     return f"paid {cart.get('total')}"
+
+
+@workflow("parcel", retries=0)
+def parcel(context: Context) -> str:
+    """Cannot be sent until the carrier is up."""
+    address = context.run("read-address", dict, context.request_payload)
+    return context.run("hand-over", hand_over, address)
+
+
+def hand_over(address: dict[str, Any]) -> str:
+    if not is_up("carrier-up"):
+        raise TimeoutError("the carrier did not take the parcel")
+    return f"on its way to {address['city']}"
 
 
 @workflow("approval")
