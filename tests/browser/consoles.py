@@ -17,6 +17,10 @@ Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 WIDTHS = {1280: 900, 390: 844}
 """Of a desk and of a telephone, each with its height."""
+UNANSWERED = "Failed to load resource"
+"""Said of answers that the response itself tells more about."""
+NO_MORE_STREAMS = (503, "/live/")
+"""A page that hears this goes on by asking every few seconds."""
 FARTHEST = 250
 """How often Tab is pressed until something is taken to be out of reach."""
 SCREENSHOTS = ROOT / ".venv" / "screenshots"
@@ -50,14 +54,14 @@ class Console:
         self.page.on("response", self._see)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not message.text.startswith(UNANSWERED):
             self.complaints.append(f"{self.page.url}: {message.text}")
 
     def _hear_error(self, error: Error) -> None:
         self.complaints.append(f"{self.page.url}: {error}")
 
     def _see(self, response: Response) -> None:
-        if response.status >= 400:
+        if response.status >= 400 and (response.status, response.url[-6:]) != NO_MORE_STREAMS:
             self.complaints.append(f"{response.url}: {response.status}")
 
     def open(self, path: str = "") -> Page:
