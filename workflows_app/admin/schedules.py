@@ -49,7 +49,7 @@ def state_of(schedule: Schedule) -> SafeString:
 class ScheduleAdmin(RowAdmin):
     workflow_path = "definition__name"
     verbs = (PAUSE_SCHEDULE, RESUME_SCHEDULE, TRIGGER_SCHEDULE)
-    list_display = ("state", "goes_to", "times", "next_slot", "last_slot")
+    list_display = ("state", "goes_to", "times", "due")
     list_display_links = ("goes_to",)
     list_filter = ("paused", "account")
     list_select_related = ("account", "definition")
@@ -71,15 +71,15 @@ class ScheduleAdmin(RowAdmin):
         name = schedule.destination if workflow is None else workflow.name
         return format_html('{}<br><span class="wf-id">{}</span>', name, schedule.public_id)
 
-    @admin.display(description=_lazy("next"))
-    def next_slot(self, schedule: Schedule) -> SafeString | str:
-        return when(next_slot_of(schedule))
-
-    @admin.display(description=_lazy("last"))
-    def last_slot(self, schedule: Schedule) -> SafeString:
+    @admin.display(description=_lazy("next, and last"))
+    def due(self, schedule: Schedule) -> SafeString:
         """With what went wrong then."""
-        moment = when(schedule.last_slot_at)
-        return format_html('{}<br><span class="wf-words">{}</span>', moment, schedule.error)
+        return format_html(
+            '{}<br>{}<br><span class="wf-words">{}</span>',
+            when(next_slot_of(schedule)),
+            when(schedule.last_slot_at),
+            schedule.error,
+        )
 
     def context_of(self, request: HttpRequest, row: Schedule) -> dict[str, Any]:
         say, model = (_published_by, Publication) if row.definition is None else (_started_by, Run)
