@@ -52,6 +52,16 @@ def test_a_run_is_forked_from_a_step_with_another_payload(admin_client: Client, 
     assert logged == {str(failed_run.pk), str(new.pk)}
 
 
+def test_a_run_and_its_fork_lead_to_each_other(admin_client: Client):
+    run = echoed({"a": 1})
+
+    admin_client.post(address_of(run))
+
+    new = run.successors.get()
+    assert f"Forked as\n{new.run_id}" in read(admin_client.get(f"{RUN}{run.pk}/change/"))
+    assert "Forked from\necho-1" in read(admin_client.get(f"{RUN}{new.pk}/change/"))
+
+
 def test_a_payload_that_is_not_edited_is_kept_byte_for_byte(admin_client: Client):
     run = echoed({"a": 1})
     Run.objects.filter(pk=run.pk).update(payload=b'{ "a":\r 1.0 }')

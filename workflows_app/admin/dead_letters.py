@@ -14,6 +14,8 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from workflows_app.admin.asking import AskingAdmin, PayloadForm, sent
 from workflows_app.admin.dead_letter_groups import (
@@ -62,7 +64,7 @@ class DeadLetterAdmin(AskingAdmin):
         "account",
     )
     search_fields = ("run__run_id",)
-    search_help_text = "An entry's id, or the id of its run or its beginning."
+    search_help_text = _("An entry's id, or the id of its run or its beginning.")
     ordering = ("-id",)
 
     # -- the list
@@ -106,16 +108,16 @@ class DeadLetterAdmin(AskingAdmin):
         except DeadLetterNotFound:
             return queryset.filter(run__run_id__startswith=term), False
 
-    @admin.display(description="entry")
+    @admin.display(description=_("entry"))
     def entry(self, letter: DeadLetter) -> SafeString:
         entry = '<span class="wf-id">{}</span><br>{}'
         return format_html(entry, letter.public_id, ago(letter.created_at))
 
-    @admin.display(description="run")
+    @admin.display(description=_("run"))
     def run_name(self, letter: DeadLetter) -> SafeString:
         return linked_run_title(letter.run)
 
-    @admin.display(description="error")
+    @admin.display(description=_("error"))
     def error(self, letter: DeadLetter) -> SafeString | str:
         redactor = redactor_of(letter.run.redaction)
         error = show_error(hidden_error(letter.run.error, redactor))
@@ -124,11 +126,11 @@ class DeadLetterAdmin(AskingAdmin):
         return format_html(
             '<strong>{}</strong> {}<br><span class="wf-text">{}</span>',
             error.type,
-            f"at {error.step}" if error.step else "",
+            gettext("at %(step)s") % {"step": error.step} if error.step else "",
             message_of(letter, MESSAGE_LENGTH),
         )
 
-    @admin.display(description="callback")
+    @admin.display(description=_("callback"))
     def callback(self, letter: DeadLetter) -> SafeString | str:
         return callback_badge(letter)
 
@@ -180,7 +182,7 @@ class DeadLetterAdmin(AskingAdmin):
         context = dict(extra_context or {})
         if letter is not None:
             context |= {
-                "title": "Dead letter",
+                "title": gettext("Dead letter"),
                 "subtitle": None,
                 "letter": letter,
                 "run_link": run_link(letter.run),

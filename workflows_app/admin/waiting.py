@@ -68,7 +68,7 @@ class WaiterAdmin(SendAdmin, WaitingAdmin):
     list_select_related = ("run",)
     list_filter = (WaitsForFilter, "account")
     search_fields = ("event_id__startswith", "run__run_id__startswith")
-    search_help_text = "The beginning of an event id or of a run id."
+    search_help_text = _("The beginning of an event id or of a run id.")
     ordering = ("id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Waiter]:
@@ -125,13 +125,13 @@ class WaiterAdmin(SendAdmin, WaitingAdmin):
         return RowPage(
             name=row.event_id,
             facts=[
-                ("Run", run_link(row.run)),
-                ("Step", row.key),
-                ("Waits since", when(row.created_at)),
-                ("Gives up", when(row.deadline)),
-                ("Account", row.account),
+                (gettext("Run"), run_link(row.run)),
+                (gettext("Step"), row.key),
+                (gettext("Waits since"), when(row.created_at)),
+                (gettext("Gives up"), when(row.deadline)),
+                (gettext("Account"), row.account),
             ],
-            values=shown([("The step, as it will be completed", show(row.step))]),
+            values=shown([(gettext("The step, as it will be completed"), show(row.step))]),
         )
 
 
@@ -141,7 +141,7 @@ class EventAdmin(WaitingAdmin):
     list_display = ("event_id", "run_name", "came")
     list_select_related = ("run",)
     search_fields = ("event_id__startswith", "run__run_id__startswith")
-    search_help_text = "The beginning of an event id or of a run id."
+    search_help_text = _("The beginning of an event id or of a run id.")
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
@@ -159,8 +159,10 @@ class EventAdmin(WaitingAdmin):
     def page_of(self, row: Event) -> RowPage:
         return RowPage(
             name=row.event_id,
-            facts=[("Run", run_link(row.run)), ("Came", when(row.created_at))],
-            values=shown([("Data", show_content(bytes(row.data), redactor_of(row.run.redaction)))]),
+            facts=[(gettext("Run"), run_link(row.run)), (gettext("Came"), when(row.created_at))],
+            values=shown(
+                [(gettext("Data"), show_content(bytes(row.data), redactor_of(row.run.redaction)))]
+            ),
         )
 
 
@@ -172,7 +174,7 @@ class InvocationAdmin(WaitingAdmin):
     list_select_related = ("parent", "child")
     list_filter = (OpenFilter,)
     search_fields = ("parent__run_id__startswith", "child__run_id__startswith")
-    search_help_text = "The id of either run or its beginning."
+    search_help_text = _("The id of either run or its beginning.")
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invocation]:
@@ -204,13 +206,13 @@ class InvocationAdmin(WaitingAdmin):
 
     def page_of(self, row: Invocation) -> RowPage:
         facts: list[tuple[str, Any]] = [
-            ("Invoked by", run_link(row.parent)),
-            ("Step", row.key),
-            ("Since", when(row.created_at)),
+            (gettext("Invoked by"), run_link(row.parent)),
+            (gettext("Step"), row.key),
+            (gettext("Since"), when(row.created_at)),
         ]
         return RowPage(
             name=row.child.run_id,
             badge=activity_of(row.child).badge,
-            facts=[("Run", run_link(row.child)), *facts],
-            values=shown([("The step, as it will be completed", show(row.step))]),
+            facts=[(gettext("Run"), run_link(row.child)), *facts],
+            values=shown([(gettext("The step, as it will be completed"), show(row.step))]),
         )
