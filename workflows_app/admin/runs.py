@@ -49,8 +49,8 @@ from workflows_app.models import Run, RunLabel
 class RunAdmin(RequestBuilderAdmin, ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPageAdmin):
     workflow_path = "workflow"
     verbs = (CANCEL, ROLL_BACK, WAKE, PAUSE, RESUME, RESTART, DELETE)
-    list_display = ("state", "run_name", "started", "took", "doing", "attempts", "tags")
-    list_display_links = ("run_name",)
+    list_display = ("state", "run_name", "started", "doing", "attempts")
+    list_display_links = None  # the labels beside the name are links of their own
     list_filter = (
         StateFilter,
         WorkflowFilter,
@@ -92,14 +92,14 @@ class RunAdmin(RequestBuilderAdmin, ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPag
         return queryset.filter(pk__in=labelled.values("run")), False
 
     @admin.display(description=_("run"))
-    def run_name(self, run: Run) -> SafeString:
+    def run_name(self, run: Any) -> SafeString:
         return format_html(
-            '{}<br><span class="wf-id">{}</span>', run.workflow or run.url, run.run_id
+            '<a href="{}">{}<br><span class="wf-id">{}</span></a><br>{}',
+            self.url_of("change", run.pk),
+            run.workflow or run.url,
+            run.run_id,
+            label_tags(run, run.object_links, self.url_of("changelist")),
         )
-
-    @admin.display(description=_("labels"))
-    def tags(self, run: Any) -> SafeString:
-        return label_tags(run, run.object_links, self.url_of("changelist"))
 
     @admin.display(description=_("attempts"))
     def attempts(self, run: Any) -> str:
@@ -116,13 +116,10 @@ class RunAdmin(RequestBuilderAdmin, ForkAdmin, NotifyAdmin, LiveRunAdmin, RunPag
         activity: Activity = run.activity
         return activity.badge
 
-    @admin.display(description=_("started"))
-    def started(self, run: Run) -> str:
-        return when(run.created_at)
-
-    @admin.display(description=_("took"))
-    def took(self, run: Run) -> str:
-        return span((run.ended_at or clock.now()) - run.created_at)
+    @admin.display(description=_("started, took"))
+    def started(self, run: Run) -> SafeString:
+        took = span((run.ended_at or clock.now()) - run.created_at)
+        return format_html("{}<br>{}", when(run.created_at), took)
 
     @admin.display(description=_("where it is"))
     def doing(self, run: Any) -> SafeString:
