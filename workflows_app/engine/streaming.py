@@ -23,8 +23,10 @@ from workflows_app.protocol.server_sent_events import HEARTBEAT, retry
 
 PACE = 1.0
 """Seconds between looks at the database."""
-QUIET = 15.0
-"""Seconds without a word after which a stream shows that it is alive."""
+QUIET = 5.0
+"""Seconds without a word after which a stream shows that it is alive; so a thread finds out, too,
+that nobody reads any more.
+"""
 LONGEST = 300.0
 """Seconds after which a stream ends, so that no thread is kept for ever."""
 COME_AGAIN = 3.0

@@ -7,6 +7,7 @@
 (() => {
     const POLL = 3000;
     const REFUSALS = 2; // streams in a row that did not open, after which the page polls
+    const POLLS = 10; // polls after which it tries once more to open a stream
 
     const WORDS = {
         live: "Live",
@@ -101,6 +102,7 @@
         let stream = null;
         let timer = null;
         let refusals = 0;
+        let polls = 0;
         let stopped = false; // by the reader
         let over = false;
         let fetching = false;
@@ -155,7 +157,7 @@
             stream.addEventListener("changed", refresh);
             stream.addEventListener("ended", finish);
             stream.addEventListener("error", () => {
-                mark.show("lost");
+                if (refusals === 0) mark.show("lost");
                 // The browser itself opens a stream anew that was cut off, but not one that is refused.
                 if (stream?.readyState !== EventSource.CLOSED) return;
                 refusals += 1;
@@ -174,6 +176,12 @@
                 if (said.mark !== known) refresh();
                 known = said.mark;
                 if (said.ended) finish();
+                polls += 1;
+                if (polls % POLLS === 0) {
+                    silence();
+                    refusals = REFUSALS - 1;
+                    listen();
+                }
             } catch {
                 if (timer) mark.show("lost");
             }
