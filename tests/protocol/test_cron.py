@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from workflows_app.errors import InvalidCron
-from workflows_app.protocol.cron import check_cron, next_slot
+from workflows_app.protocol.cron import check_cron, next_slot, slots_until
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,13 @@ def test_a_time_of_day_comes_once_where_clocks_go_back():
 def test_what_comes_every_hour_comes_in_both_hours_where_clocks_go_back():
     often = "CRON_TZ=Europe/Berlin 30 * * * *"
     assert slots(often, "2030-10-26T23:45", 3) == ["27 00:30", "27 01:30", "27 02:30"]
+
+
+def test_slots_are_found_backwards_too():
+    last = datetime.fromisoformat("2030-01-07T09:00+00:00")
+
+    found = slots_until("0 9 * * 1-5", last, 3)
+    (berlin,) = slots_until("CRON_TZ=Europe/Berlin 0 9 * * *", last, 1)
+
+    assert found == [last, last - timedelta(days=3), last - timedelta(days=4)]
+    assert berlin == last - timedelta(hours=1)

@@ -23,8 +23,8 @@ from workflows_app.admin.displays import (
     when,
 )
 from workflows_app.admin.row_page import RowAdmin, RowPage, Table, known, show_content, shown
+from workflows_app.admin.schedule_verbs import PAUSE_SCHEDULE, RESUME_SCHEDULE, TRIGGER_SCHEDULE
 from workflows_app.admin.values import Shown, show
-from workflows_app.admin.verbs import PAUSE_SCHEDULE, RESUME_SCHEDULE, TRIGGER_SCHEDULE
 from workflows_app.engine import schedules
 from workflows_app.engine.scheduled_runs import runs_of
 from workflows_app.engine.schedules import next_slot_of

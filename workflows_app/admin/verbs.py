@@ -10,9 +10,9 @@ from django.db.models import Model
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from workflows_app.engine import accounts, flow_control, publication_moves, queues, schedules
+from workflows_app.engine import accounts, flow_control, publication_moves, queues
 from workflows_app.errors import DeadLetterNotFound, Refused, WorkflowsError
-from workflows_app.models import Account, FlowControl, Publication, Queue, Schedule, Token
+from workflows_app.models import Account, FlowControl, Publication, Queue, Token
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as Words
@@ -60,7 +60,7 @@ def reason_of(refusal: WorkflowsError) -> str:
     return str(_REASONS.get(refusal.code, refusal.message))
 
 
-# -- plain messages, queues and schedules
+# -- plain messages and queues
 
 
 def _cancel_publication(publication: Publication) -> Deed:
@@ -100,28 +100,6 @@ def _pause_queue(queue: Queue) -> Deed:
 def _resume_queue(queue: Queue) -> Deed:
     queues.resume(queue.account, queue.name)
     return Deed(sentence=gettext("Queue %(name)s goes on.") % {"name": queue.name}, subject=queue)
-
-
-def _pause_schedule(schedule: Schedule) -> Deed:
-    schedules.pause(schedule)
-    return Deed(
-        sentence=gettext("Schedule %(id)s was paused.") % {"id": schedule.public_id},
-        subject=schedule,
-    )
-
-
-def _resume_schedule(schedule: Schedule) -> Deed:
-    schedules.resume(schedule)
-    return Deed(
-        sentence=gettext("Schedule %(id)s goes on.") % {"id": schedule.public_id}, subject=schedule
-    )
-
-
-def _trigger_schedule(schedule: Schedule) -> Deed:
-    run = schedules.trigger(schedule)
-    done = "published" if run is None else f"started run {run.run_id}"
-    sentence = f"Schedule {schedule.public_id} has {done} now."
-    return Deed(sentence=sentence, subject=schedule, successor=run)
 
 
 def _has_failed(publication: Publication) -> bool:
@@ -171,30 +149,6 @@ RESUME_QUEUE = Verb(
     consequence=_("The queue delivers its messages again."),
     act=_resume_queue,
     offered=lambda queue: queue.paused,
-)
-PAUSE_SCHEDULE = Verb(
-    name="pause",
-    label=_("Pause"),
-    done=_("paused"),
-    consequence=_("Its times pass by, and nothing is published, until it is resumed."),
-    act=_pause_schedule,
-    offered=lambda schedule: not schedule.paused,
-)
-RESUME_SCHEDULE = Verb(
-    name="resume",
-    label=_("Resume"),
-    done=_("resumed"),
-    consequence=_("It publishes again, from its next time on."),
-    act=_resume_schedule,
-    offered=lambda schedule: schedule.paused,
-)
-TRIGGER_SCHEDULE = Verb(
-    name="trigger",
-    label="Trigger now",
-    done="triggered",
-    consequence="It publishes, or starts its run, now as well; its times stay as they are.",
-    act=_trigger_schedule,
-    offered=lambda _: True,
 )
 
 
