@@ -21,6 +21,8 @@ PAGES = {
     "schedules": "schedule/",
     "workflows": "definition/",
     "versions": "version/",
+    "workflow": "definition/1/change/",
+    "version": "version/1/change/",
     "tokens": "token/",
     "accounts": "account/",
     **{f"run-{run}": run for run in RUNS},
