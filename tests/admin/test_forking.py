@@ -119,6 +119,14 @@ def test_a_credential_in_a_payload_is_masked_and_its_mask_is_not_sent(admin_clie
     assert not run.successors.exists()
 
 
+def test_half_a_surrogate_pair_is_shown_escaped_and_kept(admin_client: Client):
+    run = echoed({"a": 1})
+    Run.objects.filter(pk=run.pk).update(payload=rb'{"a":"\ud800"}')
+
+    assert shows(admin_client.get(f"{RUN}{run.pk}/change/"), r'"\ud800"')
+    assert shows(admin_client.get(address_of(run)), r'"\ud800"')
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 100_001], ids=["bytes", "large"])
 def test_what_cannot_be_edited_is_kept(admin_client: Client, content: bytes):
     run = echoed(content)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from workflows_app.errors import InvalidInput, StepError
 from workflows_app.protocol.byte_texts import begins_as_bytes, is_cut_bytes, size_of_bytes
-from workflows_app.protocol.codec import decode_json, encode_json
+from workflows_app.protocol.codec import decode_json, encodable, encode_json
 from workflows_app.protocol.credentials import CREDENTIALS
 
 MOST_SHOWN = 4_000
@@ -104,7 +104,7 @@ def pretty(text: str) -> str:
         value = decode_json(text)
     except InvalidInput:
         return text
-    return mask(json.dumps(value, indent=2, ensure_ascii=False))
+    return mask(encodable(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def mask(text: str) -> str:
@@ -144,12 +144,12 @@ def show_error(text: str | None) -> ErrorShown | None:
         return None
     info: dict[str, Any] = decode_json(text)
     answer = {name: info[name] for name in ("status", "headers", "body") if name in info}
-    kind, message = str(info.get("type", "Error")), str(info.get("message", ""))
+    kind, message = str(info.get("type", "Error")), encodable(str(info.get("message", "")))
     cause = _CAUSE.fullmatch(message) if kind == StepError.__name__ else None
     return ErrorShown(
         type=cause["type"] if cause else kind,
         message=cause["message"] if cause else message,
-        stack=str(info.get("stack") or ""),
+        stack=encodable(str(info.get("stack") or "")),
         step=str(info.get("step") or ""),
         answer=show(encode_json(answer)) if answer else None,
     )

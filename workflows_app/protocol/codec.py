@@ -87,7 +87,7 @@ def _write(encoder: json.JSONEncoder, value: object, *beyond_json: type) -> str:
         text = encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise NotSerializable(_explain(value, error, beyond_json)) from None
-    return text if text.isascii() else _encodable(text)
+    return text if text.isascii() else encodable(text)
 
 
 def _read(decoder: json.JSONDecoder, text: str | bytes) -> Any:
@@ -138,7 +138,8 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _value_decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_untagged)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """The text with lone surrogates escaped, as `JSON.stringify` does: UTF-8 cannot hold them."""
     try:
         text.encode()
     except UnicodeEncodeError:
