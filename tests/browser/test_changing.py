@@ -10,9 +10,10 @@ from tests.browser.sites import Site
 
 def test_a_run_is_forked_from_a_step_with_another_payload(console: Console, site: Site):
     site.trigger("charge", {"total": 5}, workflow_run_id="paid")
-    step = site.wait_for_step("paid", "load-cart")
     site.wait_for(1, "run", "run_id = 'paid' AND status = 'succeeded'")
-    page = console.open(f"run/{site.key_of('paid')}/fork/{step}/")
+    page = console.open_run("paid")
+    page.locator(".wf-steps summary").filter(has_text="load-cart").click()
+    page.get_by_role("link", name="Fork from here…").first.click()
     page.get_by_label("Payload").fill('{"total": 9}')
     page.get_by_role("button", name="Fork from load-cart").click()
 

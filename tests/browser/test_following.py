@@ -45,7 +45,8 @@ def test_the_list_of_runs_follows_them(console: Console, site: Site):
 def test_an_event_from_a_form_lets_a_run_go_on_before_ones_eyes(console: Console, site: Site):
     site.trigger("approval", {"event": "approved-7"}, workflow_run_id="awaited")
     site.wait_for(1, "waiter", "event_id = 'approved-7'")
-    page = console.open(f"run/{site.key_of('awaited')}/notify/")
+    page = console.open_run("awaited")
+    page.get_by_role("link", name="Send event…").click()
     page.get_by_label("Event id").fill("approved-7")
     page.get_by_label("Data:", exact=True).fill('{"by": "ada"}')
     page.get_by_role("button", name="Send event").click()
