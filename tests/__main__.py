@@ -30,6 +30,8 @@ CLIENTS, FAULTS = "tests/compat", "tests/faults"
 """These bring servers and databases of their own."""
 BROWSER = "tests/browser"
 """Its tests start the site on the configured database."""
+NIGHT = f"{BROWSER}/test_night.py"
+"""The one of them that goes from page to page."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,14 @@ def functions(sqlite: Pass, postgres: Pass | None) -> Lanes:
 def processes(sqlite: Pass, postgres: Pass | None) -> Lanes:
     ignored = [word for each in (CLIENTS, FAULTS, BROWSER) for word in ("--ignore", each)]
     selected = ("processes", "-m", "processes", *ignored)
-    console = sqlite.of("the console in a browser", BROWSER)
+    in_browser = "the console in a browser"
+    console = sqlite.of(in_browser, BROWSER)
     faults = both("faults", FAULTS, sqlite)
     if postgres is None:
         return [[sqlite.of(*selected), console], faults]
     return [
         [sqlite.of(*selected), console, faults[0]],
-        [postgres.of(*selected), faults[1]],
+        [postgres.of(*selected), postgres.of(in_browser, NIGHT), faults[1]],
     ]
 
 
