@@ -304,6 +304,27 @@ def test_the_end_of_a_run_that_began_before_is_told_also_if_it_is_kept_for_a_tim
     assert told(follower.look()) == ["run.ended", "run.ended"]
 
 
+@pytest.mark.parametrize("pause", [timedelta(), LATE, LATE * 3])
+def test_however_many_end_at_once_each_end_is_told_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, pause: timedelta
+):
+    monkeypatch.setattr("workflows_app.engine.following.MOST", 3)
+    for number in range(10):
+        flows.nap.trigger(workflow_run_id=f"nap-{number}")
+    follower = Follower(Scope(account=Account.objects.default()))
+    for run in Run.objects.all():
+        run_moves.cancel(run)
+        clock.advance(timedelta(milliseconds=1))
+    clock.advance(pause)
+
+    ended = follower.look()
+    while not follower.is_all:
+        ended += follower.look()
+
+    assert [each.run.run_id for each in ended] == [f"nap-{number}" for number in range(10)]
+    assert follower.look() == []
+
+
 def test_only_runs_that_are_asked_for_are_told(clock: Clock):
     other = Account.objects.create(name="other")
     scopes = [

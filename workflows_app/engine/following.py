@@ -51,7 +51,10 @@ class _Found:
     ended: list[Any] = field(default_factory=list)
     paused: dict[int, Run] = field(default_factory=dict)
     at_work: set[int] = field(default_factory=set)
+    ends_until: datetime | None = None
+    """The moment up to which ends were read, if there are more."""
     is_all: bool = True
+    """Whether all but the ends was read: only then has a run been told that has ended."""
 
     @property
     def rows(self) -> Iterator[Any]:
@@ -109,7 +112,7 @@ class Follower:
         if self.is_over:
             return []
         found = self._read(clock.now())
-        self.is_all = found.is_all
+        self.is_all = found.is_all and found.ends_until is None
         told = sorted(self._tell(found, clock.now()), key=lambda change: change.order)
         self.cursor.unstarted = _newest_of(self.cursor.unstarted)
         self.cursor.asleep = _newest_of(self.cursor.asleep)
@@ -155,7 +158,8 @@ class Follower:
         known = self.cursor.ended
         limit = MOST + len(known)
         read = list(self._ended(self.cursor)[:limit])
-        found.is_all = len(read) < limit
+        if len(read) == limit:
+            found.ends_until = read[-1].ended_at
         return [run for run in read if run.pk not in known]
 
     def _ended(self, cursor: Cursor) -> QuerySet[Any]:
@@ -254,6 +258,8 @@ class Follower:
         if self._scope.run is not None:
             cursor.is_over = bool(found.ended) or not self._scope.runs().exists()
             return
+        if found.ends_until is not None:
+            now = min(now, found.ends_until + LATE)
         cursor.since = now
         still = self._ended(cursor).filter(pk__in=cursor.ended)
         cursor.ended = {*still.values_list("pk", flat=True), *(run.pk for run in found.ended)}
