@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,7 +186,8 @@ def test_a_tail_of_many_goes_on_until_it_is_interrupted(
             raise KeyboardInterrupt
         pause()
 
-    monkeypatch.setattr("time.sleep", sleep)
+    # Not that of other threads.
+    monkeypatch.setattr("workflows_app.management.verbs.tail.time", SimpleNamespace(sleep=sleep))
 
     lines, status = tail("--workflow", "admin-order", "--json")
 
