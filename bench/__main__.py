@@ -14,7 +14,17 @@ from bench import machine, report
 from bench.catalogue import MEASURES, Storage
 from bench.databases import missing
 from bench.jobs import Job
-from bench.plan import FULL, OURS, OURS_DIALECT, OURS_HTTP, PEERS, QUICK, Contestant, Selection
+from bench.plan import (
+    FULL,
+    OURS,
+    OURS_CONSOLE,
+    OURS_DIALECT,
+    OURS_HTTP,
+    PEERS,
+    QUICK,
+    Contestant,
+    Selection,
+)
 from bench.report import Result
 from bench.runner import JobFailed, run
 
@@ -80,7 +90,7 @@ def _left_out(selection: Selection) -> dict[str, str]:
 
 
 def _selection(options: argparse.Namespace) -> Selection:
-    ours = () if options.without_ours else (OURS, OURS_HTTP, OURS_DIALECT)
+    ours = () if options.without_ours else (OURS, OURS_HTTP, OURS_DIALECT, OURS_CONSOLE)
     return Selection(
         measures=tuple(name for name in MEASURES if name in options.only),
         contestants=ours + tuple(peer for peer in PEERS if peer.name in options.peers),

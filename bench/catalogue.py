@@ -77,6 +77,24 @@ Target = TimesThePeer | AtMost | AtLeast
 
 _PER_SECOND, _MS = "/s", "ms"
 
+#: The pages of the admin that are measured, by the key of their figures.
+CONSOLE_PAGES: Mapping[str, str] = {
+    "list": "admin: runs",
+    "deep": "admin: pages in the middle",
+    "state": "admin: runs of a state",
+    "workflow": "admin: runs of a workflow",
+    "version": "admin: runs of a version",
+    "label": "admin: runs with a label",
+    "source": "admin: runs by what started them",
+    "key": "admin: runs of a flow-control key",
+    "date": "admin: runs by date",
+    "several": "admin: several filters",
+    "search": "admin: search",
+    "letters": "admin: dead letters by group",
+    "overview": "admin: overview",
+    "run": "admin: a run of 1,000 steps",
+}
+
 MEASURES: Mapping[str, tuple[Figure, ...]] = {
     "throughput": (
         Figure(key="runs", title="10-step runs", unit=_PER_SECOND, better=Better.HIGHER),
@@ -130,6 +148,15 @@ MEASURES: Mapping[str, tuple[Figure, ...]] = {
         Figure(key="many", title="a page, 1,000,000 stored", unit=_MS, better=Better.LOWER),
         Figure(key="growth", title="the second over the first", unit="x", better=Better.LOWER),
     ),
+    "console": tuple(
+        figure
+        for key, title in CONSOLE_PAGES.items()
+        for figure in (
+            Figure(key=f"{key}_p50", title=f"{title}, p50", unit=_MS, better=Better.LOWER),
+            Figure(key=f"{key}_worst", title=f"{title}, worst", unit=_MS, better=Better.LOWER),
+            Figure(key=f"{key}_queries", title=f"{title}", unit="queries", better=Better.LOWER),
+        )
+    ),
     "slow": (
         Figure(key="alone", title="100 fast runs", unit=_MS, better=Better.LOWER),
         Figure(key="beside", title="beside 200 slow ones", unit=_MS, better=Better.LOWER),
@@ -166,6 +193,7 @@ _DIFFERENT: Mapping[tuple[str, str, Storage], Target] = {
 #: What we aim at, by measure, figure and storage.
 TARGETS: Mapping[tuple[str, str, Storage], Target] = {
     **_DIFFERENT,
+    **{("console", f"{page}_p50", Storage.POSTGRES): AtMost(value=300) for page in CONSOLE_PAGES},
     **{
         (measure, figure, storage): AtMost(value=value)
         for (measure, figure), value in _ON_BOTH.items()

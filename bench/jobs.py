@@ -44,6 +44,8 @@ class Sizes:
     """Created over HTTP, in batches."""
     listed: int
     """Instances stored before the second half of the listing measure."""
+    console_runs: int
+    """Stored before pages of the admin are asked for, each with ten steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

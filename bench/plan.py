@@ -24,6 +24,7 @@ FULL = Sizes(
     http_rounds=10,
     instances=10_000,
     listed=1_000_000,
+    console_runs=1_000_000,
 )
 QUICK = Sizes(
     variants=1,
@@ -41,12 +42,15 @@ QUICK = Sizes(
     http_rounds=5,
     instances=2_000,
     listed=50_000,
+    console_runs=20_000,
 )
 
 OVER_HTTP = frozenset({"http", "slow"})
 """The measures of runs whose endpoint is elsewhere."""
 DIALECT = frozenset({"instances", "listing"})
 """The measures of the API of Cloudflare's clients."""
+CONSOLE = frozenset({"console"})
+"""The measure of the admin."""
 SHIPPED = (Storage.SQLITE_FULL, Storage.POSTGRES)
 
 
@@ -70,7 +74,7 @@ OURS = Contestant(
     module="bench.ours",
     package="workflows_app",
     settings="bench.settings",
-    storages=dict.fromkeys(MEASURES.keys() - OVER_HTTP - DIALECT, SHIPPED)
+    storages=dict.fromkeys(MEASURES.keys() - OVER_HTTP - DIALECT - CONSOLE, SHIPPED)
     | {"throughput": (Storage.SQLITE_NORMAL, *SHIPPED)},
 )
 OURS_HTTP = Contestant(
@@ -86,6 +90,13 @@ OURS_DIALECT = Contestant(
     package="workflows_app",
     settings="bench.settings",
     storages=dict.fromkeys(DIALECT, SHIPPED),
+)
+OURS_CONSOLE = Contestant(
+    name="ours",
+    module="bench.ours_console",
+    package="workflows_app",
+    settings="bench.settings",
+    storages={"console": (Storage.POSTGRES,)},
 )
 
 PEERS = (

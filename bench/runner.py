@@ -17,6 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 #: A job that takes longer than this (seconds) is ended and counts as broken.
 LIMIT = 180
+#: Of measures that store more before they begin.
+LIMITS = {"console": 1_800}
 
 
 class JobFailed(Exception):
@@ -32,6 +34,7 @@ def run(contestant: Contestant, job: Job) -> Figures:
 
 
 def _in_its_own_process(contestant: Contestant, job: Job, url: str, directory: Path) -> Figures:
+    limit = LIMITS.get(job.measure, LIMIT)
     out, log = directory / "stdout", directory / "stderr"
     with out.open("w") as stdout, log.open("w") as stderr:
         process = subprocess.Popen(
@@ -44,9 +47,9 @@ def _in_its_own_process(contestant: Contestant, job: Job, url: str, directory: P
             start_new_session=True,
         )
         try:
-            status = process.wait(timeout=LIMIT)
+            status = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            raise JobFailed(_told(f"not done after {LIMIT} s", log)) from None
+            raise JobFailed(_told(f"not done after {limit} s", log)) from None
         finally:
             end_group(process.pid)
             process.wait()
