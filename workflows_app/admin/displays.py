@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 from django.db.models import Model
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from workflows_app.engine import clock
 from workflows_app.models import DeadLetter, Run
@@ -66,9 +67,11 @@ def ago(moment: datetime) -> str:
     """How far a moment lies behind or before us: "3 min ago", "in 2 h 5 min", "just now"."""
     delta = clock.now() - moment
     if abs(delta) < timedelta(seconds=1):
-        return "just now"
+        return _("just now")
     distance = _two_units(timedelta(seconds=round(abs(delta).total_seconds())))
-    return f"in {distance}" if delta < timedelta() else f"{_largest_unit(distance)} ago"
+    if delta < timedelta():
+        return _("in %(distance)s") % {"distance": distance}
+    return _("%(distance)s ago") % {"distance": _largest_unit(distance)}
 
 
 def _largest_unit(distance: str) -> str:
@@ -91,15 +94,6 @@ def when(moment: datetime | None) -> SafeString | str:
         clock_time(moment),
         ago(moment),
     )
-
-
-def run_title(run: Run) -> SafeString:
-    """The workflow and the run's labels, and under them its id."""
-    labels = format_html_join(
-        "", ' <span class="wf-tag">{}</span>', ((label,) for label in run.label_list)
-    )
-    name = run.workflow or run.url
-    return format_html('{}{}<br><span class="wf-id">{}</span>', name, labels, run.run_id)
 
 
 def linked_run_title(run: Run) -> SafeString:
