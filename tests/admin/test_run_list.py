@@ -16,7 +16,7 @@ from workflows_app import FlowControlSpec
 from workflows_app.admin import run_pages
 from workflows_app.engine import leases, run_moves
 from workflows_app.engine.drain import drain_here
-from workflows_app.models import Message, Run
+from workflows_app.models import Account, Message, Run
 from workflows_app.protocol.runs import StepInFlight
 
 URL = "/admin/workflows_app/run/"
@@ -256,6 +256,21 @@ def test_a_search_among_much_goes_on_where_it_stopped(
     assert listed(page) == ["n8", "n6", "n4"]
     assert "found among 3 runs. There may be more" in read(page)
     assert listed(follow(admin_client, page, "next")) == ["n2", "n0"]
+
+
+def test_where_there_are_several_accounts_all_their_runs_are_listed(
+    admin_client: Client, ten_runs: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_pages, "LOOKED_AT", 6)
+    other = Account.objects.create(name="other")
+    Run.objects.filter(run_id__in=["n7", "n2"]).update(account=other)
+
+    page = admin_client.get(f"{URL}?workflow=admin-nap&status=live")
+
+    assert listed(page) == ten_runs[:4]
+    assert listed(follow(admin_client, page, "next")) == ten_runs[4:8]
+    narrowed = admin_client.get(f"{URL}?workflow=admin-nap&account__id__exact={other.pk}")
+    assert listed(narrowed) == ["n7", "n2"]
 
 
 def test_an_action_on_all_that_match_goes_beyond_the_page(

@@ -67,6 +67,8 @@ class RunChangeList(ChangeList):
 
     older: str | None = None
     newer: str | None = None
+    has_accounts = False
+    """Whether there are several."""
     looked_at: int | None = None
     """How many runs of those that one filter finds were held against the others, if not all."""
 
@@ -84,6 +86,7 @@ class RunChangeList(ChangeList):
     ) -> QuerySet[Run]:
         # Most indexes begin with the account, though people seldom choose one.
         accounts = list(Account.objects.values_list("pk", flat=True))
+        self.has_accounts = len(accounts) > 1
         self.root_queryset = self.root_queryset.filter(account__in=accounts)
         return super().get_queryset(request, exclude_parameters)
 
@@ -164,8 +167,11 @@ class RunChangeList(ChangeList):
         return spec.value("label") or None if spec else None
 
     def _is_one_index(self, active: list[Any], kinds: set[type]) -> bool:
-        """Workflow and stored status have an index together."""
-        if kinds & {*_NARROWING, StateFilter} != {WorkflowFilter, StateFilter}:
+        """Workflow and stored status have an index together, in the order of runs in an account."""
+        is_of_one = not self.has_accounts or any(
+            "account" in str(key) for key in self.filter_params
+        )
+        if not is_of_one or kinds & {*_NARROWING, StateFilter} != {WorkflowFilter, StateFilter}:
             return False
         return any(isinstance(spec, StateFilter) and spec.has_index for spec in active)
 
