@@ -307,3 +307,65 @@ def test_superusers_are_not_limited(admin_client: Client, admin_user, failed_run
     admin_user.groups.add(group)
 
     assert failed_run.run_id in admin_client.get("/admin/workflows_app/run/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        ("account", "current_signing_key__startswith=s"),
+        ("token", "digest__startswith=a"),
+        ("run", "payload__isnull=False"),
+        ("run", "error__contains=card"),
+        ("message", "token__startswith=a"),
+        ("publication", "headers__contains=secret"),
+        ("waiter", "step__contains=a"),
+    ],
+)
+def test_no_address_asks_for_columns_that_are_not_offered(
+    client_with: Callable[..., Client], rows_of: dict[str, int], model: str, lookup: str
+):
+    client = client_with(f"view_{model}")
+
+    answer = client.get(f"/admin/workflows_app/{model}/?{lookup}")
+
+    assert answer.status_code == 400
+
+
+def test_links_of_other_pages_find_rows_by_name(admin_client: Client, rows_of: dict[str, int]):
+    links = (
+        *("queue/?name=orders", "urlgroup/?name=orders", "schedule/?public_id=scd_1"),
+        *("publication/?queue__id__exact=1", "publication/?url_group=a"),
+        *("publication/?schedule_id=scd_1", "waiter/?run__id__exact=1", "event/?run__id__exact=1"),
+        "invocation/?parent__id__exact=1",
+    )
+    for link in links:
+        assert admin_client.get(f"/admin/workflows_app/{link}").status_code == 200, link
+
+
+def test_who_is_limited_is_offered_no_workflow_version_or_key_of_others(
+    limited_client: Client, rows_of: dict[str, int]
+):
+    listed = limited_client.get(f"/admin/workflows_app/run/?workflow={flows.order.name}")
+
+    filters = listed.content.decode().split('id="changelist-filter"')[1]
+    assert flows.nap.name in filters
+    assert flows.charge.name not in filters
+    assert "reports" not in filters
+    assert f"?version={rows_of['version']}" not in filters
+    assert f"version={rows_of['version']}" not in filters
+
+
+def test_an_entry_that_does_not_exist_has_no_page(admin_client: Client):
+    answer = admin_client.get("/admin/workflows_app/deadletter/no-number/change/")
+
+    assert answer["Location"] == "/admin/"
+
+
+def test_an_entry_is_found_by_other_digits_as_well(admin_client: Client, dead_letter: DeadLetter):
+    digits = str(dead_letter.pk).translate({ord("0") + each: 0x660 + each for each in range(10)})
+
+    answer = admin_client.get(f"/admin/workflows_app/deadletter/{digits}/change/")
+
+    assert (
+        f'href="/admin/workflows_app/deadletter/{dead_letter.pk}/edit/"' in answer.content.decode()
+    )

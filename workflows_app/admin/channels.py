@@ -33,6 +33,7 @@ def _paused(queue: Queue) -> SafeString:
 
 @admin.register(Queue)
 class QueueAdmin(RowAdmin):
+    linked_by = ("name",)
     verbs = (PAUSE_QUEUE, RESUME_QUEUE)
     list_display = ("state", "name", "parallelism", "lag", "account")
     list_display_links = ("name",)
@@ -68,6 +69,7 @@ class QueueAdmin(RowAdmin):
 
 @admin.register(UrlGroup)
 class UrlGroupAdmin(RowAdmin):
+    linked_by = ("name",)
     list_display = ("name", "endpoint_urls", "account", "updated_at")
     list_filter = ("account",)
     list_select_related = ("account",)

@@ -7,10 +7,13 @@ workflows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
 from workflows_app.models import WorkflowLimit
@@ -39,6 +42,9 @@ class ScopedAdmin(admin.ModelAdmin):
     no workflow: limited users do not see them.
     """
 
+    linked_by: tuple[str, ...] = ()
+    """Columns by which links of other pages find rows in the list, besides relations."""
+
     def _is_closed(self, request: HttpRequest) -> bool:
         return self.workflow_path is None and allowed_workflows(request.user) is not None
 
@@ -50,6 +56,24 @@ class ScopedAdmin(admin.ModelAdmin):
         if self.workflow_path is None:
             return rows.none()
         return rows.filter(**{f"{self.workflow_path}__in": allowed})
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """By relations, and by what the list offers. Django lets an address ask for any column of
+        the model: a key that is never shown could be guessed letter by letter, by what is found.
+        """
+        column = lookup.split(LOOKUP_SEP)[0]
+        try:
+            field = self.opts.get_field(column)
+        except FieldDoesNotExist:
+            is_offered = True  # by a filter of the list; Django refuses it otherwise
+        else:
+            is_offered = field.is_relation or column in {*self._filtered(), *self.linked_by}
+        return is_offered and super().lookup_allowed(lookup, value, request)
+
+    def _filtered(self) -> Iterator[str]:
+        for spec in self.list_filter:
+            known = spec[0] if isinstance(spec, tuple | list) else spec
+            yield str(getattr(known, "parameter_name", known))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return not self._is_closed(request) and super().has_add_permission(request)

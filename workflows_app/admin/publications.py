@@ -55,6 +55,7 @@ _TONES = {
 
 @admin.register(Publication)
 class PublicationAdmin(RowAdmin):
+    linked_by = ("url_group", "schedule_id")
     verbs = (CANCEL_PUBLICATION, RETRY_PUBLICATION, DISMISS)
     list_display = ("state", "message", "published", "queue", "labelled")
     list_display_links = ("message",)

@@ -48,6 +48,7 @@ def state_of(schedule: Schedule) -> SafeString:
 @admin.register(Schedule)
 class ScheduleAdmin(RowAdmin):
     workflow_path = "definition__name"
+    linked_by = ("public_id",)
     verbs = (PAUSE_SCHEDULE, RESUME_SCHEDULE, TRIGGER_SCHEDULE)
     list_display = ("state", "goes_to", "times", "due")
     list_display_links = ("goes_to",)
