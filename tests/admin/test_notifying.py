@@ -152,3 +152,7 @@ def test_who_may_only_look_sends_nothing(client_with: Callable[..., Client], wai
     for address in (f"{BASE}/run/{waiting.pk}/notify/", SEND):
         assert client.get(address).status_code == 403
         assert client.post(address, {"event_id": "paid", "kind": "json"}).status_code == 403
+
+
+def test_an_address_that_names_no_possible_event_is_no_error(admin_client: Client):
+    assert admin_client.get("/admin/workflows_app/waiter/send/?event=%00").status_code == 200

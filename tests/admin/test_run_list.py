@@ -377,3 +377,20 @@ def test_an_action_on_all_of_a_filter_touches_nothing_else(
     assert "1 run:" in read(asked)
     assert messages(page) == ["1 cancelled"]
     assert run_moves.find_run(sleeping_run.account, "other").is_live
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *(f"{name}={digits}" for name in ("version", "flow_control") for digits in ("9" * 30, "²")),
+        f"version={'9' * 5000}",
+        *("from=0001-01-01", "to=9999-12-31T23:59", "from=0001-01-01T00:00%2B14:00"),
+        *("workflow=%00", "label=%00", "q=%00", "before=-1", "per=%D9%A3"),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_no_error(
+    admin_client: Client, sleeping_run: Run, asked: str
+):
+    answer = admin_client.get(f"/admin/workflows_app/run/?{asked}", follow=True)
+
+    assert answer.status_code == 200

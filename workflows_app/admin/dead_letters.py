@@ -145,8 +145,10 @@ class DeadLetterAdmin(AskingAdmin):
 
     def buttons(self, request: HttpRequest, object_id: str) -> list[Button]:
         found = super().buttons(request, object_id)
-        if self.has_verb_permission(request, EDIT_AND_RETRY):
-            edit = Button(label=f"{EDIT_AND_RETRY.label}…", url=self.url_of("edit", object_id))
+        # An entry that exists has buttons for whoever may edit it.
+        if found and self.has_verb_permission(request, EDIT_AND_RETRY):
+            url = self.url_of("edit", int(unquote(object_id)))
+            edit = Button(label=f"{EDIT_AND_RETRY.label}…", url=url)
             found.insert(2, edit)
         return found
 

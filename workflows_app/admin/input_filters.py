@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -65,6 +65,11 @@ def moment_in(text: str) -> datetime | None:
             moment = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - made aware below
     except ValueError:
         return None
-    if moment is None:
+    if moment is None or not MINYEAR < moment.year < MAXYEAR:  # so that it can be reckoned with
         return None
     return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+
+
+def primary_key_in(text: str | None) -> int | None:
+    """None for what is none, or is greater than any."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -169,7 +169,7 @@ class SendAdmin(VerbAdmin):
     def send_view(self, request: HttpRequest) -> HttpResponse:
         if not self.may_send(request):
             raise PermissionDenied
-        event_id = request.GET.get("event", "")
+        event_id = request.GET.get("event", "").replace("\0", "")
         initial = {"event_id": event_id, "account": request.GET.get("account")}
         form = EventForAllForm(sent(request), initial=initial)
         if request.method == "POST" and form.is_valid():

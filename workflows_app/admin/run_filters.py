@@ -13,7 +13,8 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from workflows_app.admin.input_filters import InputFilter, moment_in
+from workflows_app.admin.input_filters import InputFilter, moment_in, primary_key_in
+from workflows_app.admin.permissions import allowed_workflows
 from workflows_app.engine import clock
 from workflows_app.engine.backlog import stuck
 from workflows_app.engine.states import ENDED, State, in_state
@@ -108,8 +109,7 @@ class WorkflowFilter(admin.SimpleListFilter):
     parameter_name = "workflow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        known = Definition.objects.order_by("-modified_at").values_list("name", flat=True)
-        names = {*registered_workflows(), *known[:OFFERED]}
+        names = set(allowed_workflows(request.user) or _known_workflows())
         names.add(request.GET.get(self.parameter_name, ""))
         offered = [(name, name) for name in sorted(names - {"", OTHER_URLS})]
         return [*offered, (OTHER_URLS, _("other URLs"))]
@@ -117,6 +117,11 @@ class WorkflowFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         name = self.value()
         return queryset.filter(workflow="" if name == OTHER_URLS else name) if name else queryset
+
+
+def _known_workflows() -> set[str]:
+    known = Definition.objects.order_by("-modified_at").values_list("name", flat=True)
+    return {*registered_workflows(), *known[:OFFERED]}
 
 
 class VersionFilter(admin.SimpleListFilter):
@@ -129,12 +134,15 @@ class VersionFilter(admin.SimpleListFilter):
         workflow = request.GET.get(WorkflowFilter.parameter_name)
         if not workflow:
             return [(value, value)] if (value := self.value()) else []
+        allowed = allowed_workflows(request.user)
+        if allowed is not None and workflow not in allowed:
+            return []
         versions = Version.objects.filter(definition__name=workflow).order_by("-pk")
         return [(str(version.pk), str(version)) for version in versions[:OFFERED]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        value = self.value()
-        return queryset.filter(version=int(value)) if value and value.isdecimal() else queryset
+        version = primary_key_in(self.value())
+        return queryset if version is None else queryset.filter(version=version)
 
 
 class SourceFilter(admin.SimpleListFilter):
@@ -154,14 +162,15 @@ class FlowControlFilter(admin.SimpleListFilter):
     parameter_name = "flow_control"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
-        controls = list(FlowControl.objects.order_by("-pk")[:OFFERED])
+        is_limited = allowed_workflows(request.user) is not None
+        controls = [] if is_limited else FlowControl.objects.order_by("-pk")[:OFFERED]
         offered = [(str(control.pk), control.key) for control in controls]
         value = self.value()
         return offered if not value or value in dict(offered) else [*offered, (value, value)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        value = self.value()
-        return queryset.filter(flow_control=int(value)) if value and value.isdecimal() else queryset
+        control = primary_key_in(self.value())
+        return queryset if control is None else queryset.filter(flow_control=control)
 
 
 class LabelFilter(InputFilter):

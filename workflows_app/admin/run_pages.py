@@ -13,6 +13,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from workflows_app.admin.activity import activities_of
+from workflows_app.admin.input_filters import primary_key_in
 from workflows_app.admin.linked import links_of
 from workflows_app.admin.run_filters import (
     DateFilter,
@@ -44,7 +45,7 @@ class Place:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Place:
-        before, after = (_primary_key(request.GET.get(name)) for name in ("before", "after"))
+        before, after = (primary_key_in(request.GET.get(name)) for name in ("before", "after"))
         return cls(before=before) if before else cls(after=after)
 
     def cut(self, runs: QuerySet[Any], key: str = "pk") -> QuerySet[Any]:
@@ -54,10 +55,6 @@ class Place:
         if self.before is not None:
             runs = runs.filter(**{f"{key}__lt": self.before})
         return runs.order_by(f"-{key}")
-
-
-def _primary_key(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 class RunChangeList(ChangeList):
@@ -91,7 +88,7 @@ class RunChangeList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
-        size = _primary_key(request.GET.get(self.size_param))
+        size = primary_key_in(request.GET.get(self.size_param))
         self.list_per_page = size if size in SIZES else SIZES[0]
         runs = self._read(request)
         self._tell(request, runs)

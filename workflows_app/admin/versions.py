@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from workflows_app.admin.displays import NOTHING, changelist_link, row_link, span, when
 from workflows_app.admin.graph_drawing import draw
+from workflows_app.admin.input_filters import primary_key_in
 from workflows_app.admin.row_page import RowAdmin, RowPage, known
 from workflows_app.admin.source_diff import (
     MOST_LINES,
@@ -107,11 +108,9 @@ def _page_of(version: Version) -> RowPage:
 
 def _chosen(others: QuerySet[Version], asked: str, version: Version) -> Version | None:
     """The one that was asked for, else the one before it."""
-    if asked.isascii() and asked.isdecimal() and len(asked) < 19:
-        found = others.filter(pk=int(asked)).first()
-        if found is not None:
-            return found
-    return others.filter(pk__lt=version.pk).first()
+    key = primary_key_in(asked)
+    found = None if key is None else others.filter(pk=key).first()
+    return found or others.filter(pk__lt=version.pk).first()
 
 
 def _compared(other: Version, version: Version) -> Comparison:
