@@ -47,7 +47,7 @@ def test_it_tells_how_runs_have_fared(admin_client: Client, failed_run: Run, clo
     page = read(admin_client.get(PAGE))
 
     assert "Started in 24 hours\n5 0.21 an hour" in page
-    assert "Failed of these\n1 25 % of those that ended" in page
+    assert "Failed of these\n1 25 % of what succeeded or failed" in page
     assert "Live\n1" in page
     assert "Dead letters\n1" in page
     assert "By their state now." in page

@@ -26,6 +26,11 @@ _UNITS = (
 )
 
 
+def capped(number: int, most: int) -> str:
+    """As "2,345"; with a plus, for "or more", where counting has stopped."""
+    return f"{most:,}+" if number >= most else f"{number:,}"
+
+
 class Tone(StrEnum):
     """What a badge's colour says; its text says the same."""
 

@@ -34,7 +34,7 @@ class StuckRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class Delivering:
     text: str
     run_id: str = ""
     url: str = ""
@@ -47,7 +47,7 @@ class WorkerRow:
     threads: int
     since: Any
     seen: Any
-    deeds: Sequence[Deed]
+    deliveries: Sequence[Delivering]
     more: int
     """How many it delivers that are not named."""
 
@@ -99,8 +99,8 @@ def _worker_row(
     owners: dict[Any, Run],
     page_of: PageOf,
 ) -> WorkerRow:
-    deeds = [
-        _deed(messages[key], owners.get(messages[key].run_id), page_of)
+    deliveries = [
+        _delivering(messages[key], owners.get(messages[key].run_id), page_of)
         for key in held[:MOST_AT_WORK]
         if key in messages
     ]
@@ -109,16 +109,16 @@ def _worker_row(
         threads=worker.threads,
         since=when(worker.started_at),
         seen=when(worker.seen_at),
-        deeds=deeds,
+        deliveries=deliveries,
         more=max(0, len(held) - MOST_AT_WORK),
     )
 
 
-def _deed(message: Message, run: Run | None, page_of: PageOf) -> Deed:
+def _delivering(message: Message, run: Run | None, page_of: PageOf) -> Delivering:
     if run is None:
-        return Deed(text=_("a run") if message.run_id else str(message.get_kind_display()))
+        return Delivering(text=_("a run") if message.run_id else str(message.get_kind_display()))
     name = run.workflow or run.url
-    return Deed(text=name, run_id=run.run_id, url=page_of(run), step=message.at_step)
+    return Delivering(text=name, run_id=run.run_id, url=page_of(run), step=message.at_step)
 
 
 def next_slots(schedules: QuerySet[Schedule], page_of: PageOf) -> list[Slot]:
