@@ -15,7 +15,7 @@ def test_the_timeline_is_zoomed_with_the_keyboard_and_stays_so_while_the_run_goe
     console: Console,
 ):
     console.site.trigger("ticks", {"flag": "zoomed"}, workflow_run_id="zoomed")
-    console.site.wait_for(1, "step", "name = 'tick-1'")
+    console.site.wait_for_step("zoomed", "tick-1")
     page = console.open_run("zoomed")
     page.evaluate("window.isTheSamePage = true")
 
