@@ -66,9 +66,7 @@ def _of_trend(trend: statistics.Trend, period: Period, lists: Lists) -> list[Fig
         Figure(
             label=_("Failed of these"),
             value=about(failed, trend),
-            note=""
-            if rate is None
-            else _("%(rate)s of those decided") % {"rate": percentage(rate)},
+            note=share,
             url=lists.url(Run, started=period.name, status=Run.Status.FAILED.value),
             alarm=failed > 0,
         ),
