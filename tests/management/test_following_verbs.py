@@ -96,13 +96,17 @@ def test_that_there_is_no_run_is_no_error(workflows: Verb) -> None:
 
 
 def test_what_a_run_says_cannot_change_the_lines_or_the_terminal(workflows: Verb) -> None:
-    flows.echo.trigger("x", labels=["a\tb", "[red]c\x1b[2J"])
+    label = "[red]c\x1b[2J\x9b2J\u202e"
+    flows.echo.trigger("x", labels=["a\tb", label])
 
     (line,) = workflows("runs").stdout
+    (told,) = workflows("runs", "--json").stdout
 
     assert line.count("\t") == 6
     assert "a b" in line
     assert "\x1b" not in line
+    assert told.isprintable()
+    assert label in json.loads(told)["labels"]
     assert "[red]c" in on_a_terminal("runs")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,7 +68,11 @@ def show_line(console: Console, row: Row) -> None:
 
 
 def show_json(console: Console, value: Mapping[str, Any]) -> None:
-    console.show(encode_json(value))
+    text = encode_json(value)
+    if not text.isprintable():
+        # JSON lets these stand as they are, and a terminal might obey them.
+        text = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+    console.show(text)
 
 
 def _print(console: Console, shown: Any) -> None:
