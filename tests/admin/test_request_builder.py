@@ -231,6 +231,22 @@ def test_who_is_limited_starts_runs_of_these_workflows_alone(client_with: Callab
     assert client.post(ADD, {"workflow": flows.nap.name}).status_code == 302
 
 
+def test_who_is_limited_leaves_the_keys_alone_that_others_share(client_with: Callable[..., Client]):
+    client = client_with("trigger_run")
+    group = Group.objects.create(name="nappers")
+    WorkflowLimit.objects.create(group=group, workflow=flows.nap.name)
+    User.objects.get(username="staff").groups.add(group)
+    shared = FlowControl.objects.create(account=Account.objects.get(), key="bank", parallelism=9)
+    limits = {"flow_key": "bank", "flow_limits": "parallelism=1"}
+
+    client.post(ADD, {"workflow": flows.nap.name, **limits})
+
+    shared.refresh_from_db()
+    assert shared.parallelism == 9
+    assert Run.objects.get().flow_control is None
+    assert "flow_key" not in client.get(ADD).content.decode()
+
+
 def test_a_form_from_another_site_is_refused(admin_user: User):
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)

@@ -41,7 +41,8 @@ class RequestBuilderAdmin(VerbAdmin):
         workflows = startable_workflows(request.user)
         data = request.POST if request.method == "POST" else None
         first = request.GET.get("workflow")
-        form = RequestForm(data, workflows, first)
+        may_limit = allowed_workflows(request.user) is None
+        form = RequestForm(data, workflows, first, may_limit=may_limit)
         if data is not None and form.is_valid() and "show" not in data:
             try:
                 started = self._trigger(request, form)

@@ -134,8 +134,20 @@ class RequestForm(forms.Form):
         help_text=gettext_lazy("Such as parallelism=2, rate=5, period=1m."),
     )
 
-    def __init__(self, data: Any, workflows: Sequence[str], first: str | None = None) -> None:
+    def __init__(
+        self,
+        data: Any,
+        workflows: Sequence[str],
+        first: str | None = None,
+        *,
+        may_limit: bool = True,
+    ) -> None:
+        """`may_limit` says whether there are fields for flow control, whose keys the runs of other
+        workflows may share.
+        """
         super().__init__(data, initial={"workflow": first})
+        if not may_limit:
+            del self.fields["flow_key"], self.fields["flow_limits"]
         choices = [(name, name) for name in workflows]
         cast(forms.ChoiceField, self.fields["workflow"]).choices = choices
         if Account.objects.count() == 1:
