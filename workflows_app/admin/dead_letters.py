@@ -28,6 +28,7 @@ from workflows_app.admin.dead_letter_groups import (
 )
 from workflows_app.admin.dead_letter_verbs import DISMISS_LETTER, EDIT_AND_RETRY, edit_and_retry
 from workflows_app.admin.displays import NOTHING, Tone, ago, badge, linked_run_title, run_link, when
+from workflows_app.admin.row_page import RowAdmin
 from workflows_app.admin.run_attempts import read_attempts
 from workflows_app.admin.run_errors import read_error
 from workflows_app.admin.run_verbs import RESTART_LETTER, RESUME_LETTER, RETRY_CALLBACK
@@ -50,7 +51,8 @@ MESSAGE_LENGTH = 160
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(AskingAdmin):
+class DeadLetterAdmin(AskingAdmin, RowAdmin):
+    change_form_template = "admin/workflows_app/deadletter/change_form.html"
     workflow_path = "workflow"
     verbs = (RESUME_LETTER, RESTART_LETTER, DISMISS_LETTER, RETRY_CALLBACK)
     list_display = ("entry", "run_name", "error", "callback")
@@ -169,37 +171,18 @@ class DeadLetterAdmin(AskingAdmin):
             lambda letter: edit_and_retry(letter, form.edited()),
         )
 
-    def get_fieldsets(self, request: HttpRequest, obj: DeadLetter | None = None) -> list[Any]:
-        """None: the page is drawn by its own template."""
-        return []
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        letter = self.get_object(request, unquote(object_id))
-        context = dict(extra_context or {})
-        if letter is not None:
-            context |= {
-                "title": gettext("Dead letter"),
-                "subtitle": None,
-                "letter": letter,
-                "run_link": run_link(letter.run),
-                "failed_at": when(letter.created_at),
-                "error": read_error(letter.run),
-                "callback": callback_badge(letter),
-                "callback_response": show_answer(
-                    hidden_exchange(
-                        letter.callback_response or None, redactor_of(letter.run.redaction)
-                    )
-                    or ""
-                ),
-                "callback_attempts": read_attempts(letter.run, [FAILURE_KEY]).get(FAILURE_KEY, []),
-            }
-        return super().change_view(request, object_id, form_url, context)
+    def context_of(self, request: HttpRequest, row: DeadLetter) -> dict[str, Any]:
+        redactor = redactor_of(row.run.redaction)
+        answer = hidden_exchange(row.callback_response or None, redactor)
+        return {
+            "letter": row,
+            "run_link": run_link(row.run),
+            "failed_at": when(row.created_at),
+            "error": read_error(row.run),
+            "callback": callback_badge(row),
+            "callback_response": show_answer(answer or ""),
+            "callback_attempts": read_attempts(row.run, [FAILURE_KEY]).get(FAILURE_KEY, []),
+        }
 
 
 def callback_badge(letter: DeadLetter) -> SafeString | str:

@@ -36,7 +36,9 @@ class RowPage:
 
 
 class RowAdmin(VerbAdmin):
-    """`page_of` says what its page shows; `context_of`, when that depends on who asks for what."""
+    """`page_of` says what its page shows; `context_of`, when that depends on who asks for what, or
+    when its template is another one.
+    """
 
     change_form_template = "admin/workflows_app/row.html"
 

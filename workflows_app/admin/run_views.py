@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,16 +18,19 @@ from workflows_app.admin.asked import read_asked
 from workflows_app.admin.forking import FORK
 from workflows_app.admin.linked import label_tags, links_of
 from workflows_app.admin.notifying import NOTIFY
+from workflows_app.admin.row_page import RowAdmin
 from workflows_app.admin.run_verbs import RESTART, WAKE, restart_from
 from workflows_app.admin.values import mask
-from workflows_app.admin.verb_admin import Button, VerbAdmin
+from workflows_app.admin.verb_admin import Button
 from workflows_app.engine.step_targets import may_be_target
 from workflows_app.models import Invocation, Run, Step
 from workflows_app.protocol.codec import bytes_in
 from workflows_app.protocol.redaction import redacted, redactor_of
 
 
-class RunPageAdmin(VerbAdmin):
+class RunPageAdmin(RowAdmin):
+    change_form_template = "admin/workflows_app/run/change_form.html"
+
     def get_urls(self) -> list[URLPattern]:
         value = self.admin_site.admin_view(self.value_view)
         step_value = self.admin_site.admin_view(self.step_value_view)
@@ -47,23 +50,8 @@ class RunPageAdmin(VerbAdmin):
             *super().get_urls(),
         ]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> list[Any]:
-        """None: the page is drawn by its own template."""
-        return []
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        run = self.get_object(request, unquote(object_id))
-        context = dict(extra_context or {})
-        if run is not None and self.has_view_permission(request, run):
-            context |= {"title": run.workflow or run.url, "subtitle": None}
-            context |= self._context(request, run)
-        return super().change_view(request, object_id, form_url, context)
+    def context_of(self, request: HttpRequest, row: Run) -> dict[str, Any]:
+        return {"title": row.workflow or row.url, **self._live(request, row)}
 
     def fragment_view(self, request: HttpRequest, run_pk: int) -> HttpResponse:
         """What of the page changes while the run goes on, as the page itself has it."""
@@ -73,10 +61,10 @@ class RunPageAdmin(VerbAdmin):
         if run is None:
             raise Http404
         return TemplateResponse(
-            request, "admin/workflows_app/run/_live.html", self._context(request, run)
+            request, "admin/workflows_app/run/_live.html", self._live(request, run)
         )
 
-    def _context(self, request: HttpRequest, run: Run) -> dict[str, Any]:
+    def _live(self, request: HttpRequest, run: Run) -> dict[str, Any]:
         page = run_page.build(run, read_asked(request.GET), self.url_of)
         verbs = self.verb_buttons(request, run)
         if WAKE.name in verbs and page.activity.state == "retrying":
