@@ -71,7 +71,7 @@ def test_a_run_leads_to_what_it_waits_for(admin_client: Client, run: RemoteRun):
     events.notify_run(run.row, "denied", b"")
 
     page = admin_client.get(f"{BASE}/run/{run.row.pk}/change/")
-    assert "Waits for events\n1\nEvents to come\n1\nInvoked runs\n1" in read(page)
+    assert "Waiters\n1\nUnclaimed events\n1\nInvoked runs\n1" in read(page)
     for address in (
         f"{BASE}/waiter/?run__id__exact={run.row.pk}",
         f"{BASE}/event/?run__id__exact={run.row.pk}",
@@ -119,7 +119,7 @@ def test_the_page_of_waits_tells_the_other_lists_in_brief(admin_client: Client, 
 
     page = read(admin_client.get(f"{BASE}/waiter/"))
 
-    assert "Waits 1 Events nobody has claimed 1 Open invocations 1 Send event…" in page
+    assert "Waiters 1 Unclaimed events 1 Open invocations 1 Send event…" in page
     assert f"Event id Run Came\ndenied {URL}\nrun 12:00:00 just now" in page
     assert f"Invoked run By Since\nchild {URL}\nrun 2 12:00:00 just now" in page
 
@@ -170,7 +170,7 @@ def test_who_may_see_waits_alone_is_told_of_nothing_else(
     page = read(client_with("view_waiter").get(f"{BASE}/waiter/"))
 
     assert "denied" not in page
-    assert "Events nobody has claimed" not in page
+    assert "Unclaimed events" not in page
     assert "Send event" not in page
 
 
@@ -187,7 +187,7 @@ def test_who_is_limited_is_told_of_their_workflows_alone(
 
     page = read(client.get(f"{BASE}/waiter/"))
 
-    assert "Waits 0 Events nobody has claimed 0 Open invocations 0" in page
+    assert "Waiters 0 Unclaimed events 0 Open invocations 0" in page
     assert "denied" not in page
     assert "child" not in page
 

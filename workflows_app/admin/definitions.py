@@ -18,6 +18,7 @@ from workflows_app.admin.displays import (
     NOTHING,
     Tone,
     badge,
+    capped,
     changelist_link,
     row_link,
     when,
@@ -105,12 +106,8 @@ class _Runs:
         self.foreign = sum(self.live[pk] for pk in foreign_to_code(definition, self.live))
 
     def cells(self, version: Version) -> list[Any]:
-        number = _counted(self.by_version.get(version.pk, 0))
+        number = capped(self.by_version.get(version.pk, 0), MOST_COUNTED)
         return [changelist_link(Run, number, version=version.pk), self.live[version.pk]]
-
-
-def _counted(number: int) -> str:
-    return f"{number}" if number <= MOST_COUNTED else f"> {MOST_COUNTED}"
 
 
 def _warning(definition: Definition, seen: _Runs) -> str:

@@ -20,6 +20,7 @@ from workflows_app.admin.displays import (
     Tone,
     ago,
     badge,
+    capped,
     changelist_link,
     clock_time,
     span,
@@ -168,9 +169,7 @@ class FlowControlAdmin(VerbAdmin):
     @admin.display(description=_("due, and waiting"))
     def waiting(self, control: Any) -> str:
         usage: Usage = control.usage
-        if usage.waiting > MOST_COUNTED:
-            return gettext("more than %(number)s") % {"number": f"{MOST_COUNTED:,}"}
-        return str(usage.waiting)
+        return capped(usage.waiting, MOST_COUNTED)
 
     @admin.display(description=_("runs"))
     def runs(self, control: FlowControl) -> SafeString:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from workflows_app.admin.asking import AskingAdmin, sent
+from workflows_app.admin.displays import capped
 from workflows_app.admin.permissions import allowed_workflows
 from workflows_app.admin.verb_admin import VerbAdmin
 from workflows_app.admin.verbs import Deed, Verb
@@ -198,10 +199,9 @@ class SendAdmin(VerbAdmin):
         # The index by event begins with the account.
         found = self.get_queryset(request).filter(account__in=accounts, event_id=event_id)
         number = found.order_by()[:MOST_COUNTED].count()
-        more = "+" if number == MOST_COUNTED else ""
         return ngettext(
             "%(number)s step waits for it now.", "%(number)s steps wait for it now.", number
-        ) % {"number": f"{number}{more}"}
+        ) % {"number": capped(number, MOST_COUNTED)}
 
     def _send(self, request: HttpRequest, form: EventForAllForm) -> str:
         """To runs that this user may see; each of them remembers it. Raises WorkflowsError."""

@@ -265,8 +265,8 @@ def _as(run: Run, successor: Run) -> str:
 def _related(run: Run) -> list[tuple[str, SafeString]]:
     """What else there is about it, on pages of its own."""
     counts = [
-        (_("Waits for events"), Waiter, run.waiters.count(), "run__id__exact"),
-        (_("Events to come"), Event, run.events.count(), "run__id__exact"),
+        (_("Waiters"), Waiter, run.waiters.count(), "run__id__exact"),
+        (_("Unclaimed events"), Event, run.events.count(), "run__id__exact"),
         (_("Invoked runs"), Invocation, run.invocations.count(), "parent__id__exact"),
     ]
     return [

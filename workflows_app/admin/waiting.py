@@ -17,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from workflows_app.admin.activity import activity_of
 from workflows_app.admin.displays import Tone, badge, linked_run_title, run_link, when
+from workflows_app.admin.lists import Lists
 from workflows_app.admin.notifying import WAITS_FOR_WEBHOOK, SendAdmin, is_webhook
 from workflows_app.admin.row_page import RowPage, show_content, shown
 from workflows_app.admin.values import show
-from workflows_app.admin.waiting_tabs import IN_BRIEF, OpenFilter, WaitingAdmin
+from workflows_app.admin.waiting_tabs import IN_BRIEF, OpenFilter, WaitingAdmin, rows_of
 from workflows_app.models import Event, Invocation, Waiter
 from workflows_app.protocol.redaction import redactor_of
 
@@ -58,6 +59,11 @@ def _brief_invocation(each: Invocation) -> Brief:
     return Brief(name=each.child.run_id, cells=[invoker, when(each.created_at)])
 
 
+def _newest(lists: Lists, model: type[Any]) -> list[Any]:
+    runs = ("run",) if model is Event else ("parent", "child")
+    return list(rows_of(lists, model).select_related(*runs).order_by("-pk")[:IN_BRIEF])
+
+
 @admin.register(Waiter)
 class WaiterAdmin(SendAdmin, WaitingAdmin):
     """The page of all that is waited for: the other lists are told in brief under it."""
@@ -81,17 +87,14 @@ class WaiterAdmin(SendAdmin, WaitingAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        lists = Lists(self.admin_site, request)
         brief = {
             "title": _("Waiting"),
             "send_url": self.url_of("send") if self.may_send(request) else "",
-            "events": [_brief_event(each) for each in self._newest(request, Event)],
-            "invocations": [_brief_invocation(each) for each in self._newest(request, Invocation)],
+            "events": [_brief_event(each) for each in _newest(lists, Event)],
+            "invocations": [_brief_invocation(each) for each in _newest(lists, Invocation)],
         }
         return super().changelist_view(request, {**brief, **(extra_context or {})})
-
-    def _newest(self, request: HttpRequest, model: type[Any]) -> list[Any]:
-        runs = ("run",) if model is Event else ("parent", "child")
-        return list(self.rows_of(request, model).select_related(*runs).order_by("-pk")[:IN_BRIEF])
 
     @admin.display(description=_("event"))
     def event(self, waiter: Waiter) -> SafeString:

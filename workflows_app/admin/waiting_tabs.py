@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from workflows_app.admin.displays import capped
+from workflows_app.admin.lists import Lists
 from workflows_app.admin.row_page import RowAdmin
-from workflows_app.admin.verb_admin import VerbAdmin
 from workflows_app.models import Account, Event, Invocation, Run, Waiter
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ class Tab:
 class _List:
     model: type[Model]
     label: Words
-    query: str = ""
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 _LISTS = (
-    _List(model=Waiter, label=_("Waits")),
-    _List(model=Event, label=_("Events nobody has claimed")),
-    _List(model=Invocation, label=_("Open invocations"), query="?open=yes"),
+    _List(model=Waiter, label=_("Waiters")),
+    _List(model=Event, label=_("Unclaimed events")),
+    _List(model=Invocation, label=_("Open invocations"), conditions={"open": "yes"}),
 )
 
 
@@ -76,31 +77,23 @@ class WaitingAdmin(RowAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        tabs = [self._tab(request, each) for each in _LISTS if self._may_see(request, each.model)]
+        lists = Lists(self.admin_site, request)
+        tabs = [self._tab(lists, each) for each in _LISTS if lists.url(each.model)]
         return super().changelist_view(request, {"tabs": tabs, **(extra_context or {})})
 
-    def _may_see(self, request: HttpRequest, model: type[Model]) -> bool:
-        return self._admin_of(model).has_view_permission(request)
-
-    def _admin_of(self, model: type[Model]) -> VerbAdmin:
-        found = self.admin_site.get_model_admin(model)
-        assert isinstance(found, VerbAdmin), "ours all are"  # noqa: S101
-        return found
-
-    def rows_of(self, request: HttpRequest, model: type[Model]) -> QuerySet[Any]:
-        """Those that this user may see; of invocations the open ones."""
-        if not self._may_see(request, model):
-            return model._default_manager.none()
-        rows = self._admin_of(model).get_queryset(request)
-        return open_ones(rows) if model is Invocation else rows
-
-    def _tab(self, request: HttpRequest, each: _List) -> Tab:
-        number = self.rows_of(request, each.model).order_by()[: MOST_COUNTED + 1].count()
-        name = f"admin:workflows_app_{each.model._meta.model_name}_changelist"
-        url = reverse(name, current_app=self.admin_site.name)
+    def _tab(self, lists: Lists, each: _List) -> Tab:
+        number = rows_of(lists, each.model).order_by()[:MOST_COUNTED].count()
         return Tab(
             label=each.label,
-            url=f"{url}{each.query}",
-            count=f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else str(number),
+            url=lists.url(each.model, **each.conditions),
+            count=capped(number, MOST_COUNTED),
             current=each.model is self.model,
         )
+
+
+def rows_of(lists: Lists, model: type[Model]) -> QuerySet[Any]:
+    """Those that the user may see; of invocations the open ones."""
+    rows = lists.rows(model)
+    if rows is None:
+        return model._default_manager.none()
+    return open_ones(rows) if model is Invocation else rows
