@@ -116,7 +116,7 @@ def _drawn(box: Box | LaneBox, marks: Marks) -> Drawn:
         for number, text in enumerate(box.texts)
     ]
     if isinstance(box, LaneBox):
-        return Drawn(box=box, classes="wf-lane", tooltip=box.label, lines=lines)
+        return Drawn(box=box, classes="wf-branch", tooltip=box.label, lines=lines)
     node, mark = box.node, marks.get(box.node.name)
     classes = ["wf-node", f"wf-node-{node.kind}"]
     classes += ["wf-node-frame"] if node.lanes else []

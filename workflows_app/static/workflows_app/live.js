@@ -9,16 +9,6 @@
     const REFUSALS = 2; // streams in a row that did not open, after which the page polls
     const POLLS = 10; // polls after which it tries once more to open a stream
 
-    const WORDS = {
-        live: "Live",
-        polling: "Live, every few seconds",
-        paused: "Not live: this page does not change by itself",
-        lost: "Not live: the server does not answer; trying again",
-        over: "The run has ended: this page is complete",
-        stop: "Stop following",
-        start: "Follow again",
-    };
-
     // -- what a reader has done to the part that is replaced: opened, scrolled, focused
 
     function remember(root) {
@@ -68,7 +58,6 @@
     // -- the mark that says whether the page keeps up
 
     function makeMark(root) {
-        const word = (name) => root.dataset[name] || WORDS[name];
         const mark = document.createElement("p");
         const state = document.createElement("span");
         const button = document.createElement("button");
@@ -83,8 +72,8 @@
             button,
             show(name) {
                 mark.dataset.state = name;
-                state.textContent = word(name);
-                button.textContent = word(name === "paused" ? "start" : "stop");
+                state.textContent = root.dataset[name];
+                button.textContent = root.dataset[name === "paused" ? "start" : "stop"];
                 button.hidden = name === "over";
             },
             say(text) {

@@ -40,7 +40,7 @@
             const page = new DOMParser().parseFromString(await answer.text(), "text/html");
             const fresh = page.querySelector("#result_list tbody");
             if (!fresh || !update(shown, fresh) || news.hasChildNodes()) return;
-            link.textContent = document.getElementById("wf-list")?.dataset.news || "Other runs have come: show them";
+            link.textContent = document.getElementById("wf-list").dataset.news;
             news.append(link);
         }
         window.setInterval(poll, POLL);
