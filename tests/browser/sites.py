@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.browser.app.workflows import FLAGS
+from tests.browser.app.flags import FLAGS
 from tests.faults.databases import Database
 from tests.management.databases import empty_database
 from tests.management.programs import Command, wait_until

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
+from tests.browser.app.flags import is_up
 from workflows_app import Context, workflow
-
-FLAGS = "BROWSER_FLAGS"
-"""The variable that names a directory; a flag is a file there."""
-
-
-def is_up(flag: str) -> bool:
-    return (Path(os.environ[FLAGS]) / flag).exists()
 
 
 @workflow("charge", retries=0)
