@@ -41,7 +41,7 @@ def test_new_limits_hold_for_the_work_that_waits(admin_client: Client, reports: 
         follow=True,
     )
 
-    assert messages(page) == ["The flow control “reports” was changed successfully."]
+    assert messages(page) == ["The flow-control key “reports” was changed successfully."]
     assert rows(page) == ["reports open 1 of 3 - 2 Runs"]
     assert len(leases.claim(5)) == 2
     assert LogEntry.objects.get().object_repr == "reports"
@@ -54,7 +54,7 @@ def test_a_key_is_made_before_it_is_used(admin_client: Client, db: None):
         follow=True,
     )
 
-    assert messages(page) == ["The flow control “mails” was added successfully."]
+    assert messages(page) == ["The flow-control key “mails” was added successfully."]
     assert rows(page) == [
         "mails open 0, no limit 5 per 1 min all of them left: no period has begun 0 Runs"
     ]
@@ -68,7 +68,10 @@ def test_a_key_is_made_before_it_is_used(admin_client: Client, db: None):
         ({"rate": "-3"}, "Ensure this value is greater than or equal to 1."),
         ({"rate": "1", "period": "0"}, "A period is longer than 0 seconds."),
         ({"rate": "1", "period": "soon"}, "Enter a valid duration."),
-        ({"rate": "1", "key": "reports"}, "Flow control with this Account and Key already exists."),
+        (
+            {"rate": "1", "key": "reports"},
+            "Flow-control key with this Account and Key already exists.",
+        ),
     ],
 )
 def test_limits_that_limit_nothing_are_refused(

@@ -65,7 +65,7 @@ def test_a_message_shows_what_was_published_and_what_became_of_it(
 
     assert page_of(admin_client, stored(message_id)) == "\n".join(
         [
-            "Publication",
+            "Plain message",
             "Cancel…\nHistory",
             f"waiting {message_id} shop",
             f"URL\nPOST {URL}",

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 
 from workflows_app.admin.values import MOST_SHOWN, Shown, show, show_bytes
 from workflows_app.admin.verb_admin import VerbAdmin
@@ -62,7 +63,7 @@ class RowAdmin(VerbAdmin):
         row = self.get_object(request, unquote(object_id))
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
-            title = str(self.opts.verbose_name).capitalize()
+            title = capfirst(self.opts.verbose_name)
             context |= {"title": title, "subtitle": None, **self.context_of(request, row)}
         return super().change_view(request, object_id, form_url, context)
 

@@ -89,7 +89,6 @@ class WaiterAdmin(SendAdmin, WaitingAdmin):
     ) -> HttpResponse:
         lists = Lists(self.admin_site, request)
         brief = {
-            "title": _("Waiting"),
             "send_url": self.url_of("send") if self.may_send(request) else "",
             "events": [_brief_event(each) for each in _newest(lists, Event)],
             "invocations": [_brief_invocation(each) for each in _newest(lists, Invocation)],

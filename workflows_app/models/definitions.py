@@ -37,6 +37,7 @@ class Definition(models.Model):
     objects = DefinitionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "workflow"
         constraints = [
             models.UniqueConstraint(fields=["account", "name"], name="one_definition_per_name"),
         ]
@@ -52,7 +53,11 @@ class Version(models.Model):
 
     id: int
     definition = models.ForeignKey(
-        Definition, on_delete=models.CASCADE, related_name="versions", db_index=False
+        Definition,
+        verbose_name="workflow",
+        on_delete=models.CASCADE,
+        related_name="versions",
+        db_index=False,
     )
     definition_id: int
     public_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)

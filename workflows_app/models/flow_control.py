@@ -38,6 +38,7 @@ class FlowControl(models.Model):
     window_count = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name = "flow-control key"
         constraints = [
             models.UniqueConstraint(fields=["account", "key"], name="one_flow_control_per_key"),
             models.CheckConstraint(

@@ -165,6 +165,7 @@ class Message(models.Model):
     objects = MessageQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "owed message"
         constraints = [
             models.UniqueConstraint(fields=["run", "kind", "key"], name="nothing_is_owed_twice"),
             models.UniqueConstraint(

@@ -187,6 +187,7 @@ class Publication(models.Model):
     objects = PublicationQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "plain message"
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "public_id"], name="one_publication_per_message_id"

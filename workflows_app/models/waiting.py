@@ -51,6 +51,7 @@ class Event(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "unclaimed event"
         indexes = [models.Index(fields=["run", "event_id", "id"], name="event_by_run")]
 
     def __str__(self) -> str:
