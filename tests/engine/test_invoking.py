@@ -125,6 +125,13 @@ def test_a_run_that_is_cancelled_from_outside_is_canceled_for_its_invoker(
     assert result_of(run_of("order")) == [None, False, True]
 
 
+def test_what_a_run_hides_the_runs_that_it_invokes_hide_too(order: Workflow) -> None:
+    order.trigger("tea", redact="body,header[X-Key]")
+    drain_here()
+
+    assert run_of("pack").redaction == run_of("order").redaction == "body,header[X-Key]"
+
+
 def test_what_was_invoked_has_the_options_of_its_own_workflow_and_those_it_is_given(
     define: Define,
 ) -> None:

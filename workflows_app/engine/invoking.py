@@ -49,10 +49,17 @@ def check_depth(depth: int) -> None:
 
 def start_children(parent: Run, children: Sequence[Child]) -> list[Started]:
     """Start runs for whose ends a locked run waits from now on. A live run of the same id is waited
-    for as it is.
+    for as it is. One that does not say what is to be hidden of it hides what the parent does.
     """
     now = clock.now()
-    requests = [replace(child.run, source=Run.Source.RUN) for child in children]
+    requests = [
+        replace(
+            child.run,
+            source=Run.Source.RUN,
+            redaction=child.run.redaction or parent.redaction,
+        )
+        for child in children
+    ]
     started = start(parent.account, requests, now)
     Invocation.objects.bulk_create(
         Invocation(parent=parent, child=each.run, key=child.key, step=child.step, created_at=now)
