@@ -93,6 +93,7 @@ def test_a_trigger_stores_a_run_and_the_message_that_it_is_to_begin(
         "flow_control": None,
         "caller_ip": "203.0.113.9",
         "origin": None,
+        "forked": False,
         "result": None,
         "error": None,
         "created_at": clock.now,

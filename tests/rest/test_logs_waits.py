@@ -10,6 +10,8 @@ from tests.conftest import Clock
 from tests.rest.conftest import Api, Register, answer_of
 from workflows_app import Workflow
 from workflows_app.engine import dead_letters, drain
+from workflows_app.engine.forking import fork
+from workflows_app.engine.step_targets import StepTarget
 from workflows_app.models import DeadLetter, Run
 from workflows_app.protocol.durations import unix_milliseconds
 
@@ -122,7 +124,9 @@ def test_notifications_and_webhooks_are_shown_by_their_types(api: Api, registry:
     ]
 
 
-def test_a_webhook_outlives_the_failure_of_its_run(api: Api, registry: Register):
+def test_a_webhook_outlives_the_failure_of_its_run_and_is_not_that_of_a_fork(
+    api: Api, registry: Register
+):
     works: list[bool] = []
     urls: list[str] = []
 
@@ -137,6 +141,7 @@ def test_a_webhook_outlives_the_failure_of_its_run(api: Api, registry: Register)
     begin(order)
     works.append(True)
     resumed = dead_letters.resume(DeadLetter.objects.get())
+    forked = fork(Run.objects.get(run_id="order"), StepTarget(name="check"))
     drain.drain_here()
 
     path = urls[0].removeprefix("http://127.0.0.1:8000")
@@ -144,5 +149,6 @@ def test_a_webhook_outlives_the_failure_of_its_run(api: Api, registry: Register)
     drain.drain_here()
 
     resumed.refresh_from_db()
-    assert status == 200
+    forked.refresh_from_db()
+    assert (status, forked.is_live) == (200, True)
     assert resumed.result == f'["POST","http://testserver{path}?a=1",{{"paid":true}}]'

@@ -251,14 +251,13 @@ def _links(run: Run) -> list[tuple[str, SafeString]]:
 
 def _from(run: Run, origin: Run) -> str:
     if run.run_id != origin.run_id:
-        return _("Goes on from") if origin.status == Run.Status.FAILED else _("Forked from")
+        return _("Forked from") if run.forked else _("Goes on from")
     return _("Continued from") if has_continued(origin, run) else _("Restarted from")
 
 
 def _as(run: Run, successor: Run) -> str:
     if run.run_id != successor.run_id:
-        # What is made of a failed run is mostly made of its dead letter.
-        return _("Goes on as") if run.status == Run.Status.FAILED else _("Forked as")
+        return _("Forked as") if successor.forked else _("Goes on as")
     return _("Continued as new") if has_continued(run, successor) else _("Restarted as")
 
 

@@ -48,6 +48,7 @@ def fork(
         _check(old, target, run_id)
         kept = [] if target is None else steps_before(old, target)
         new = successor(old, run_id or new_run_id(), clock.now())
+        new.forked = True
         if payload is not None:
             new.payload, new.content_type = payload
         store(new)

@@ -459,6 +459,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "forked",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Whether it is a fork of its origin, in whose place it does not go on.",
+                    ),
+                ),
+                (
                     "result",
                     models.TextField(
                         blank=True, help_text="JSON; null when there is none.", null=True
@@ -535,7 +543,7 @@ class Migration(migrations.Migration):
                     "origin",
                     models.ForeignKey(
                         blank=True,
-                        help_text="The run that this one resumes, restarts or continues.",
+                        help_text="The run that this one resumes, restarts or continues, or is a fork of.",
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="successors",

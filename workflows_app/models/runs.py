@@ -141,7 +141,12 @@ class Run(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="successors",
-        help_text="The run that this one resumes, restarts or continues.",
+        help_text="The run that this one resumes, restarts or continues, or is a fork of.",
+    )
+    forked = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether it is a fork of its origin, in whose place it does not go on.",
     )
     result = models.TextField(null=True, blank=True, help_text="JSON; null when there is none.")  # noqa: DJ001 - null is "no result", not ""
     error = models.TextField(null=True, blank=True, help_text="JSON: type, message, stack, step.")  # noqa: DJ001 - null is "no error"

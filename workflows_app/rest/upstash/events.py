@@ -119,7 +119,7 @@ def _live_successor(account: Account, run_id: str) -> Run | None:
     """
     run = _find_run(account, run_id)
     while run is not None and not run.is_live:
-        run = run.successors.order_by("-id").first()
+        run = run.successors.filter(forked=False).order_by("-id").first()
     return run
 
 
