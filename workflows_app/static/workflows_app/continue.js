@@ -5,5 +5,5 @@ document.addEventListener("DOMContentLoaded", () => {
     const form = document.querySelector("form[data-wf-continue]");
     if (!form) return;
     const timer = setTimeout(() => form.submit(), 200);
-    form.querySelector(".wf-no").addEventListener("click", () => clearTimeout(timer));
+    form.querySelector(".closelink").addEventListener("click", () => clearTimeout(timer));
 });
