@@ -116,3 +116,24 @@ def test_a_step_whose_worker_has_gone_is_in_flight_no_more(define: Define, clock
     clock.advance("1h")
 
     assert at_work() is None
+
+
+def test_runs_at_work_have_recorded_what_others_are_at(define: Define, clock: Clock) -> None:
+    @define("long")
+    async def long(context: Any) -> None:
+        await context.run("first", int, 1)
+        await context.run("second", int, 2)
+        await context.sleep("night", "1h")
+
+    for run_id in ("early", "late"):
+        long.trigger(workflow_run_id=run_id)
+    drain_here()
+    clock.advance("1h")
+    early, late = leases.claim(2)
+    at = {
+        early.message_id: StepInFlight(key="first", since=clock.now),
+        late.message_id: StepInFlight(key="second", since=clock.now),
+    }
+    leases.renew([early, late], at)
+
+    assert steps_in_flight(Message.objects.all()) == {}

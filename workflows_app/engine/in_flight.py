@@ -23,10 +23,9 @@ def steps_in_flight(messages: Iterable[Message]) -> dict[int, StepInFlight]:
         and message.due_at is not None
         and message.due_at > now
     }
-    if found:
-        keys = {step.key for step in found.values()}
-        ended = Step.objects.filter(run_id__in=found, key__in=keys).values_list("run_id", "key")
-        for run_pk, key in ended:
-            if found[run_pk].key == key:
-                del found[run_pk]
-    return found
+    if not found:
+        return {}
+    keys = {step.key for step in found.values()}
+    recorded = Step.objects.filter(run_id__in=found, key__in=keys).values_list("run_id", "key")
+    ended = set(recorded)
+    return {run_pk: step for run_pk, step in found.items() if (run_pk, step.key) not in ended}
