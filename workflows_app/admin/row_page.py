@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
@@ -63,8 +64,13 @@ class RowAdmin(VerbAdmin):
         row = self.get_object(request, unquote(object_id))
         context = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
-            title = capfirst(self.opts.verbose_name)
-            context |= {"title": title, "subtitle": None, **self.context_of(request, row)}
+            context |= {"title": capfirst(self.opts.verbose_name), "subtitle": None}
+            try:
+                context |= self.context_of(request, row)
+            except ObjectDoesNotExist:
+                if self.get_object(request, unquote(object_id)) is not None:
+                    raise
+                # Deleted meanwhile: Django says so.
         return super().change_view(request, object_id, form_url, context)
 
 

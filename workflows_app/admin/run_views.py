@@ -60,9 +60,11 @@ class RunPageAdmin(RowAdmin):
         run = self.get_object(request, str(run_pk))
         if run is None:
             raise Http404
-        return TemplateResponse(
-            request, "admin/workflows_app/run/_live.html", self._live(request, run)
-        )
+        try:
+            context = self._live(request, run)
+        except Run.DoesNotExist:  # deleted meanwhile
+            raise Http404 from None
+        return TemplateResponse(request, "admin/workflows_app/run/_live.html", context)
 
     def _live(self, request: HttpRequest, run: Run) -> dict[str, Any]:
         page = run_page.build(run, read_asked(request.GET), self.url_of)
