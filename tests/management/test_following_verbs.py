@@ -261,6 +261,13 @@ def test_a_group_is_dealt_with_once_somebody_says_yes(
     assert Run.objects.live().count() == (0 if verb == "delete" else 3)
 
 
+def test_what_is_restarted_begins_again_under_its_id(workflows: Verb, failures: None) -> None:
+    workflows("dlq", "restart", "--workflow", "admin-wrap", "--yes")
+
+    live = Run.objects.live().order_by("run_id").values_list("run_id", flat=True)
+    assert list(live) == ["wrap-0", "wrap-1", "wrap-2"]
+
+
 def test_what_cannot_be_done_is_said_and_the_rest_is_done(workflows: Verb, failures: None) -> None:
     said = workflows("dlq", "resume", "--all", "--yes")
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from workflows_app.admin.displays import run_link, when
 from workflows_app.admin.run_filters import OTHER_URLS, WorkflowFilter
 from workflows_app.admin.values import show_error
 from workflows_app.models import DeadLetter
+from workflows_app.models.dead_letters import DeadLetterQuerySet
 from workflows_app.protocol.hiding import hidden_error
 from workflows_app.protocol.redaction import redactor_of
 
@@ -56,17 +57,12 @@ class Groups:
     """Whether there are more groups than are shown."""
 
 
-def read_groups(letters: QuerySet[DeadLetter]) -> Groups:
+def read_groups(letters: DeadLetterQuerySet) -> Groups:
     """The largest first; in three queries, however many there are."""
     newest = letters.order_by("-pk").values_list("pk", flat=True)
     edge = list(newest[MOST_GROUPED : MOST_GROUPED + 1])
     looked_at = letters.filter(pk__gt=edge[0]) if edge else letters
-    grouped = list(
-        looked_at.order_by()
-        .values("workflow", "error_type", "step")
-        .annotate(number=Count("pk"), first=Min("pk"), last=Max("pk"))
-        .order_by("-number", "-last")[: MOST_GROUPS + 1]
-    )
+    grouped = list(looked_at.by_failure()[: MOST_GROUPS + 1])
     shown = grouped[:MOST_GROUPS]
     named = letters.in_bulk([row[end] for row in shown for end in ("first", "last")])
     rows = [

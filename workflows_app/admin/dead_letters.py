@@ -37,6 +37,7 @@ from workflows_app.admin.verb_admin import Button
 from workflows_app.engine.failures import KEY as FAILURE_KEY
 from workflows_app.errors import DeadLetterNotFound
 from workflows_app.models import DeadLetter, Run
+from workflows_app.models.dead_letters import DeadLetterQuerySet
 from workflows_app.protocol.hiding import hidden_error, hidden_exchange
 from workflows_app.protocol.ids import parse_dead_letter_id
 from workflows_app.protocol.redaction import redactor_of
@@ -93,11 +94,12 @@ class DeadLetterAdmin(AskingAdmin, RowAdmin):
         }
         return TemplateResponse(request, "admin/workflows_app/deadletter/groups.html", context)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
-        letters: QuerySet[DeadLetter] = super().get_queryset(request)
-        return letters.select_related("account", "run").defer(
+    def get_queryset(self, request: HttpRequest) -> DeadLetterQuerySet:
+        letters: Any = super().get_queryset(request)
+        found: DeadLetterQuerySet = letters.select_related("account", "run").defer(
             "callback_response", "run__payload", "run__headers", "run__result"
         )
+        return found
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str

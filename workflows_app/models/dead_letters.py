@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 
@@ -15,6 +15,16 @@ from workflows_app.protocol.ids import dead_letter_id
 class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
     def of(self, account: Account) -> Self:
         return self.filter(account=account)
+
+    def by_failure(self) -> models.QuerySet[Any]:
+        """How many have failed alike: with the same error, at the same step of one workflow; and
+        the primary keys of the oldest and the newest of them. The largest group first.
+        """
+        groups = self.order_by().values("workflow", "error_type", "step")
+        counted = groups.annotate(
+            number=models.Count("pk"), first=models.Min("pk"), last=models.Max("pk")
+        )
+        return counted.order_by("-number", "-last")
 
 
 class DeadLetter(models.Model):

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Callable
 
 from django.core.management import CommandError, CommandParser
-from django.db.models import Count, Max, Min, QuerySet
 
-from workflows_app.engine import dead_letters
+from workflows_app.engine import dead_letters, restarting
 from workflows_app.engine.dead_letters import find_dead_letter
 from workflows_app.errors import WorkflowsError
 from workflows_app.management import arguments
@@ -19,6 +18,7 @@ from workflows_app.management.verbs import Options
 from workflows_app.management.verbs.runs import error_of
 from workflows_app.management.wording import counted
 from workflows_app.models import Account, DeadLetter
+from workflows_app.models.dead_letters import DeadLetterQuerySet
 
 HELP = "show the runs that have failed, by what went wrong; resume, restart or delete them"
 
@@ -32,7 +32,7 @@ def _resume(letter: DeadLetter) -> None:
 
 
 def _restart(letter: DeadLetter) -> None:
-    dead_letters.restart(letter)
+    restarting.restart(letter.run)
 
 
 def _delete(letter: DeadLetter) -> None:
@@ -42,7 +42,7 @@ def _delete(letter: DeadLetter) -> None:
 Deed = Callable[[DeadLetter], None]
 DEEDS: dict[str, tuple[Deed, str, str]] = {
     "resume": (_resume, "resumed", "start runs that go on where the failed ones stopped"),
-    "restart": (_restart, "restarted", "start runs that do everything again"),
+    "restart": (_restart, "restarted", "have runs begin again under their ids"),
     "delete": (_delete, "deleted", "delete entries; their runs stay to be looked at"),
 }
 
@@ -85,7 +85,7 @@ def run(console: Console, options: Options) -> None:
             _act(console, name, account, options)
 
 
-def _chosen(account: Account, options: Options) -> QuerySet[DeadLetter]:
+def _chosen(account: Account, options: Options) -> DeadLetterQuerySet:
     """Raises DeadLetterNotFound."""
     letters = DeadLetter.objects.of(account)
     if options["entry"]:
@@ -96,14 +96,13 @@ def _chosen(account: Account, options: Options) -> QuerySet[DeadLetter]:
     return letters.filter(**asked)
 
 
-def _show_groups(console: Console, letters: QuerySet[DeadLetter], options: Options) -> None:
-    found = letters.values("workflow", "error_type", "step").annotate(
-        number=Count("pk"), first=Min("created_at"), last=Max("created_at")
-    )
-    groups = list(found.order_by("-number", "workflow", "error_type", "step"))
+def _show_groups(console: Console, letters: DeadLetterQuerySet, options: Options) -> None:
+    groups = list(letters.by_failure())
+    ends = {group[end] for group in groups for end in ("first", "last")}
+    failed_at = dict(DeadLetter.objects.filter(pk__in=ends).values_list("pk", "created_at"))
     if options["json"]:
         for group in groups:
-            moments = {name: group[name].isoformat() for name in ("first", "last")}
+            moments = {end: failed_at[group[end]].isoformat() for end in ("first", "last")}
             show_json(console, {**group, **moments})
         return
     rows = [
@@ -112,8 +111,8 @@ def _show_groups(console: Console, letters: QuerySet[DeadLetter], options: Optio
             group["workflow"],
             group["error_type"],
             group["step"],
-            time_of(group["first"]),
-            time_of(group["last"]),
+            time_of(failed_at[group["first"]]),
+            time_of(failed_at[group["last"]]),
         )
         for group in groups
     ]
@@ -122,7 +121,7 @@ def _show_groups(console: Console, letters: QuerySet[DeadLetter], options: Optio
         console.say("no run has failed that nobody has dealt with")
 
 
-def _list(console: Console, letters: QuerySet[DeadLetter], options: Options) -> None:
+def _list(console: Console, letters: DeadLetterQuerySet, options: Options) -> None:
     shown = letters.select_related("run").defer(*_LARGE).order_by("-pk")[: options["limit"]]
     for_people = []
     for letter in shown:
