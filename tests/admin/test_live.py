@@ -96,19 +96,18 @@ def test_a_page_without_a_stream_asks_for_a_mark(admin_client: Client, sleeping_
     assert after["mark"] != before["mark"]
 
 
-def test_where_no_stream_is_left_the_page_is_told_to_come_later(
+def test_where_no_stream_is_left_there_is_none_and_no_error(
     admin_client: Client, sleeping_run: Run, settings: Settings
 ):
     settings.WORKFLOWS = {"STREAMS": 0}
 
     response = admin_client.get(address(sleeping_run), **THREADS)
 
-    assert response.status_code == 503
-    assert response["Retry-After"] == "30"
+    assert response.status_code == 204
 
 
 def test_a_server_of_one_thread_gives_no_stream(admin_client: Client, sleeping_run: Run):
-    assert admin_client.get(address(sleeping_run)).status_code == 503
+    assert admin_client.get(address(sleeping_run)).status_code == 204
 
 
 def test_a_look_reads_little_however_long_the_run(

@@ -19,8 +19,6 @@ WIDTHS = {1280: 900, 390: 844}
 """Of a desk and of a telephone, each with its height."""
 UNANSWERED = "Failed to load resource"
 """Said of answers that the response itself tells more about."""
-NO_MORE_STREAMS = (503, "/live/")
-"""A page that hears this goes on by asking every few seconds."""
 FARTHEST = 250
 """How often Tab is pressed until something is taken to be out of reach."""
 SCREENSHOTS = ROOT / ".venv" / "screenshots"
@@ -61,7 +59,7 @@ class Console:
         self.complaints.append(f"{self.page.url}: {error}")
 
     def _see(self, response: Response) -> None:
-        if response.status >= 400 and (response.status, response.url[-6:]) != NO_MORE_STREAMS:
+        if response.status >= 400:
             self.complaints.append(f"{response.url}: {response.status}")
 
     def open(self, path: str = "") -> Page:

@@ -25,9 +25,6 @@ from workflows_app.engine.streaming import Seen, open_stream
 from workflows_app.models import Run
 from workflows_app.protocol.server_sent_events import CONTENT_TYPE, frame
 
-LATER = 30
-"""Seconds after which there may be room for another stream."""
-
 
 class LiveRunAdmin(VerbAdmin):
     class Media:
@@ -65,9 +62,8 @@ def tell_changes(request: HttpRequest, run: Run) -> HttpResponseBase:
     can_wait = is_async or request.META.get("wsgi.multithread", True)
     stream = open_stream(look, is_async=is_async) if can_wait else None
     if stream is None:
-        return HttpResponse(
-            status=HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(LATER)}
-        )
+        # No error, of which Django would send mails: the page then asks every few seconds.
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(stream, content_type=CONTENT_TYPE, headers=headers)
 
