@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -265,6 +265,25 @@ def test_a_long_story_is_told_in_parts_and_none_of_it_twice(
 def test_an_id_that_is_none_is_refused(clock: Clock, text: str):
     with pytest.raises(InvalidInput, match="Last-Event-ID is none"):
         Follower(Scope(), text)
+
+
+def test_a_made_up_id_leads_to_no_run_of_another_account(clock: Clock):
+    mine = Account.objects.create(name="mine")
+    flows.order.trigger()
+    leases.claim(1)
+    made_up = Follower(Scope(account=mine)).cursor
+    made_up.unstarted = {only_run().pk}
+
+    follower = Follower(Scope(account=mine), made_up.encode())
+
+    assert told(follower.look()) == []
+
+
+def test_an_id_of_long_ago_is_followed(clock: Clock):
+    cursor = Follower(Scope()).cursor
+    cursor.since = datetime(1, 1, 1, tzinfo=UTC)
+
+    assert told(Follower(Scope(), cursor.encode()).look()) == []
 
 
 # -- many runs

@@ -20,6 +20,7 @@ order than that in which their rows were numbered.
 MOST_KEPT = 100
 """Rows of each kind that a written cursor names. With more, some may be told again."""
 _LARGEST = (1 << 63) - 1
+_FIRST = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Cursor:
         """Raises InvalidInput."""
         try:
             is_over, moment, *lists = decode_json(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            since = datetime.fromtimestamp(moment / 1000, UTC)
+            since = max(datetime.fromtimestamp(moment / 1000, UTC), _FIRST)
             tracks, sets = lists[:4], lists[4:]
             run, step, attempt, waiter = map(Track.decode, tracks)
             ended, unstarted, paused, asleep = (set(_numbers(each)) for each in sets)

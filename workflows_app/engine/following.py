@@ -232,7 +232,8 @@ class Follower:
                 runs[run.pk] = run
                 began.setdefault(run.pk, run.ended_at)
         started = cursor.unstarted & (found.at_work | set(began))
-        others = Run.objects.only(*changes.RUN_FIELDS).filter(pk__in=started - set(runs))
+        # A cursor may have been made up by who sends it.
+        others = self._scope.runs().only(*changes.RUN_FIELDS).filter(pk__in=started - set(runs))
         runs |= {run.pk: run for run in others} if started - set(runs) else {}
         cursor.unstarted -= started
         for pk in started & set(runs):
