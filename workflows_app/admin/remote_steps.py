@@ -4,20 +4,22 @@ of the program.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from workflows_app.admin.displays import ago, run_link
+from workflows_app.admin.remote_values import RemoteValues, UrlOf
 from workflows_app.admin.run_attempts import AttemptRow, Unfinished, awaited, read_attempts
 from workflows_app.admin.run_steps import StepList, StepRow, choose_page
 from workflows_app.admin.timeline import Timeline
-from workflows_app.admin.values import MOST_SHOWN, Shown, length, show, show_error
+from workflows_app.admin.values import MOST_SHOWN, length, show_error
 from workflows_app.engine import clock
 from workflows_app.engine.remote.reading import (
     START,
@@ -29,18 +31,14 @@ from workflows_app.engine.remote.reading import (
     program_of,
 )
 from workflows_app.models import Attempt, Invocation, Message, Run, Step
-from workflows_app.protocol.codec import decode_json, encode_json
-from workflows_app.protocol.hiding import hidden_error, hidden_exchange
+from workflows_app.protocol.hiding import hidden_error
 from workflows_app.protocol.published import kind_of_type
 from workflows_app.protocol.redaction import redactor_of
-from workflows_app.protocol.runs import StepKind
 
 MOST_READ = 16 * MOST_SHOWN
 """Bytes of a published step up to which its result is picked out; a longer one has a page of its
 own.
 """
-
-UrlOf = Callable[..., str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ def _deliveries(situation: Situation) -> list[Unfinished]:
     coming = {key_of(element): standing for element, standing in situation.upcoming()}
     return [
         Unfinished(
-            key=f"after {names[key]}" if key else "the start",
+            key=_("after %(step)s") % {"step": names[key]} if key else _("the start"),
             state=_delivery_state(run, coming.get(key)),
             failed=attempts[key],
         )
@@ -119,10 +117,10 @@ def _deliveries(situation: Situation) -> list[Unfinished]:
 
 def _delivery_state(run: Run, standing: Standing | None) -> str:
     if standing is None:
-        return "went through later"
+        return _("went through later")
     if standing.progress == Progress.FAILED:
-        return "failed the run"
-    return "to be tried again" if run.is_live else "never went through"
+        return _("failed the run")
+    return _("to be tried again") if run.is_live else _("never went through")
 
 
 _TONES: Mapping[Progress, str] = {
@@ -142,31 +140,30 @@ class _Table:
     ) -> None:
         self.situation = situation
         self.run = situation.run
-        self.redactor = redactor_of(self.run.redaction)
         self.timeline = Timeline(self.run)
         self.attempts = attempts
-        self.url_of = url_of
+        self.values = RemoteValues(self.run, url_of)
 
     def row(self, step: ProgramStep) -> StepRow:
         time, standing = self.timeline, self.situation.standing(step)
         began, ended = step.began_at, _ended_at(step, time.end)
         failed = [each for row in step.rows for each in self.attempts.get(row.key, [])]
         is_failed = standing.progress == Progress.FAILED
-        error = hidden_error(self.run.error, self.redactor) if is_failed else None
+        error = hidden_error(self.run.error, redactor_of(self.run.redaction)) if is_failed else None
         newest = step.newest
         return StepRow(
             pk=newest.pk if newest is not None else 0,
             key=str(step.number) if step.number else "-",
-            name=step.name or "(unknown)",
-            branch="parallel" if step.plan is not None else "",
+            name=step.name or _("(unknown)"),
+            branch=_("parallel") if step.plan is not None else "",
             kind=_kind(step),
             tone=_TONES[standing.progress],
             started=time.offset(began),
             took=time.took(began, ended),
             attempts=len(failed) + (not is_failed),
-            input=self._input(step),
-            answer=self._answer(step),
-            result=self._result(step),
+            input=self.values.input(step),
+            answer=self.values.answer(step),
+            result=self.values.result(step),
             error=show_error(error),
             ends=self._ends(step, standing.progress),
             is_kept=not time.has_begun_at(began),
@@ -175,98 +172,36 @@ class _Table:
             child=_child(step),
         )
 
-    # -- what it was given, and what came of it
-
-    def _input(self, step: ProgramStep) -> Shown | None:
-        if step.sent is not None:
-            return self._request(step.sent)
-        if step.waiter is not None or step.abandoned is not None:
-            return show(encode_json({"event": step.event_id}))
-        details: dict[str, Any] = {}
-        for said in (step.planned, step.said):
-            details |= said.details if said is not None else {}
-        asked = {
-            name: details[name]
-            for name in ("sleepFor", "sleepUntil", "waitEventId")
-            if details.get(name) is not None
-        }
-        return show(encode_json(asked)) if asked else None
-
-    def _request(self, sent: Step) -> Shown | None:
-        asked = decode_json(sent.input or "{}")
-        asked.pop("callback", None)
-        body = _text(sent.raw)
-        if body:
-            asked["body"] = body
-        return self._shown(hidden_exchange(encode_json(asked), self.redactor), sent)
-
-    def _answer(self, step: ProgramStep) -> Shown | None:
-        """Until the endpoint has made a result of it."""
-        if step.answered is None or step.result is not None:
-            return None
-        if step.answered.raw is None:
-            return self._whole(step.answered)
-        answer = decode_json(bytes(step.answered.raw))
-        shown = {
-            "status": answer["status"],
-            "headers": answer["header"],
-            "body": _text(base64.b64decode(answer.get("body", ""))),
-        }
-        return self._shown(hidden_exchange(encode_json(shown), self.redactor), step.answered)
-
-    def _result(self, step: ProgramStep) -> Shown | None:
-        if step.result is None:
-            return None
-        if step.result.raw is None:
-            return self._whole(step.result)
-        said = step.said
-        if said is None or said.out is None:
-            return None
-        waited = said.kind in (StepKind.WAIT, StepKind.WAIT_FOR_WEBHOOK)
-        out = _decoded(said.out) if waited else said.out
-        if step.invocation is not None:
-            out = redactor_of(step.invocation.child.redaction).body(out)
-        return self._shown(self.redactor.body(out), step.result)
-
-    def _shown(self, text: str | None, row: Step) -> Shown | None:
-        return show(text, url=self.url_of("step_value", self.run.pk, row.pk, "raw"))
-
-    def _whole(self, row: Step) -> Shown:
-        """A link to what is too long to be read here."""
-        url = self.url_of("step_value", self.run.pk, row.pk, "raw")
-        size = Step.objects.filter(pk=row.pk).values_list(length("raw"), flat=True).get()
-        return Shown(text="long", line="long", size=size, url=url)
-
-    # -- how it is getting on
-
     def _ends(self, step: ProgramStep, progress: Progress) -> str:
         if progress == Progress.DONE:
             return ""
         row = step.newest
         if progress == Progress.CANCELED:
             ends = self.timeline.ends(row) if row is not None else ""
-            return ends or "never finished"
+            return ends or _("never finished")
         if progress == Progress.RETRYING:
             return _next_attempt(self.situation.failed[row.key] if row is not None else [])
         if step.waiter is not None:
             return awaited(step.waiter, self.run)
         if step.invocation is not None:
-            return f"waits for run {step.invocation.child.run_id}"
+            return _("waits for run %(id)s") % {"id": step.invocation.child.run_id}
         if progress == Progress.FAILED or row is None:
             return ""
-        return self.timeline.ends(row) or _UNDER_WAY.get(row.kind, "")
+        return self.timeline.ends(row) or str(_UNDER_WAY.get(row.kind, ""))
 
 
-_UNDER_WAY: Mapping[str, str] = {
-    Step.Kind.PLAN: "at work, or about to be",
-    Step.Kind.CALL_SENT: "call under way",
-    Step.Kind.CALL_ANSWERED: "answered; the endpoint is being told",
+_UNDER_WAY: Mapping[str, Any] = {
+    Step.Kind.PLAN: _lazy("at work, or about to be"),
+    Step.Kind.CALL_SENT: _lazy("call under way"),
+    Step.Kind.CALL_ANSWERED: _lazy("answered; the endpoint is being told"),
 }
 
 
 def _next_attempt(failed: Sequence[Attempt]) -> str:
     retry_at = failed[-1].retry_at if failed else None
-    return f"next attempt {ago(retry_at)}" if retry_at is not None else "to be tried again"
+    if retry_at is None:
+        return _("to be tried again")
+    return _("next attempt %(moment)s") % {"moment": ago(retry_at)}
 
 
 def _ended_at(step: ProgramStep, otherwise: datetime) -> datetime:
@@ -284,31 +219,17 @@ def _kind(step: ProgramStep) -> str:
 
 def _moments(step: ProgramStep, time: Timeline) -> list[tuple[str, str]]:
     """Of a step in one message there is no more to tell than its row does."""
-    rows = {"planned": step.plan, "request": step.sent, "answer": step.answered}
+    rows = {_("planned"): step.plan, _("request"): step.sent, _("answer"): step.answered}
     found = {what: row.started_at for what, row in rows.items() if row is not None}
     if step.wait is not None:
-        found["began to wait"] = step.wait.since
+        found[_("began to wait")] = step.wait.since
     if step.invocation is not None:
-        found["invoked"] = step.invocation.created_at
+        found[_("invoked")] = step.invocation.created_at
     if step.result is not None:
-        found["result"] = step.result.started_at
+        found[_("result")] = step.result.started_at
     moments = sorted(found.items(), key=lambda each: each[1])
     return [(what, time.offset(at)) for what, at in moments] if len(moments) > 1 else []
 
 
 def _child(step: ProgramStep) -> SafeString | None:
     return None if step.invocation is None else run_link(step.invocation.child)
-
-
-def _text(raw: bytes | memoryview | None) -> str:
-    try:
-        return bytes(raw or b"").decode()
-    except UnicodeDecodeError:
-        return "binary"
-
-
-def _decoded(out: str) -> str:
-    try:
-        return _text(base64.b64decode(out, validate=True))
-    except ValueError:
-        return out
