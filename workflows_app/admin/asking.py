@@ -66,6 +66,18 @@ def sent(request: HttpRequest) -> Any:
     return request.POST if request.method == "POST" else None
 
 
+class CodeArea(forms.Textarea):
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            {
+                "class": "vLargeTextField wf-code",
+                "rows": rows,
+                "spellcheck": "false",
+                "autocomplete": "off",
+            }
+        )
+
+
 class PayloadForm(forms.Form):
     """The payload of a run, to be kept or edited. What is not to be seen is not shown, and kept
     unless something is written in its place.
@@ -75,9 +87,7 @@ class PayloadForm(forms.Form):
         label=_("Payload"),
         required=False,
         strip=False,
-        widget=forms.Textarea(
-            attrs={"rows": 16, "class": "vLargeTextField wf-code", "spellcheck": "false"}
-        ),
+        widget=CodeArea(16),
     )
 
     def __init__(self, data: Any, run: Run, *, may_see: bool) -> None:

@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from workflows_app.admin.asking import AskingAdmin, sent
+from workflows_app.admin.asking import AskingAdmin, CodeArea, sent
 from workflows_app.admin.displays import capped
 from workflows_app.admin.permissions import allowed_workflows
 from workflows_app.admin.verb_admin import VerbAdmin
@@ -42,9 +42,7 @@ class EventForm(forms.Form):
         label=_("Data"),
         required=False,
         strip=False,
-        widget=forms.Textarea(
-            attrs={"rows": 8, "class": "vLargeTextField wf-code", "spellcheck": "false"}
-        ),
+        widget=CodeArea(8),
         help_text=_("What the step that waits is given; it may be empty."),
     )
     kind = forms.ChoiceField(

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from workflows_app.admin.asking import CodeArea
 from workflows_app.engine import triggering
 from workflows_app.engine.addresses import serve_url
 from workflows_app.errors import InvalidInput
@@ -29,11 +30,8 @@ class ReadField(forms.CharField):
     """What `read` makes of the text; None where it is empty."""
 
     def __init__(self, read: Callable[[str], Any], *, rows: int = 0, **options: Any) -> None:
-        attributes = {"spellcheck": "false", "autocomplete": "off"}
-        widget: forms.Widget = forms.TextInput({**attributes, "class": "vTextField"})
-        if rows:
-            large = {"class": "vLargeTextField wf-code", "rows": rows}
-            widget = forms.Textarea({**attributes, **large})
+        line = {"class": "vTextField", "spellcheck": "false", "autocomplete": "off"}
+        widget = CodeArea(rows) if rows else forms.TextInput(line)
         super().__init__(required=False, widget=widget, **options)
         self._read = read if rows else _of_one_line(read)
 
