@@ -49,7 +49,8 @@ Look = Callable[[], Seen]
 
 
 MOST_THREADS, MOST_TASKS = 2, 200
-"""Streams of a process that each keep one of its threads, or none; unless the settings say."""
+"""Streams of a process that each keep one of its threads at work, or idle; unless the settings say.
+"""
 
 logger = logging.getLogger("workflows_app")
 
@@ -127,8 +128,8 @@ class ThreadStream(_Stream):
 
 
 class TaskStream(_Stream):
-    """Read by a task of an event loop. Between the looks it holds neither a thread of its own nor a
-    connection to the database.
+    """Read by a task of an event loop. Between the looks it holds no connection to the database,
+    and the thread that Django keeps for each request is idle.
     """
 
     def __aiter__(self) -> TaskStream:
