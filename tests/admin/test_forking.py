@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from tests.admin import flows
-from tests.admin.conftest import run_called
+from tests.admin.conftest import deleted_when_asked_for, run_called
 from tests.admin.pages import messages, read, shows
 from workflows_app.engine.drain import drain_here
 from workflows_app.models import DeadLetter, Run, Step
@@ -164,3 +164,13 @@ def test_steps_that_nothing_begins_with_and_steps_of_other_runs_are_not_found(
         f"{RUN}404/fork/",
     ):
         assert admin_client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_run_that_is_deleted_while_its_form_is_made_is_not_found(
+    admin_client: Client, sleeping_run: Run, method: str
+):
+    with deleted_when_asked_for('"payload"', sleeping_run):
+        form = getattr(admin_client, method)(f"{RUN}{sleeping_run.pk}/fork/")
+
+    assert form.status_code == 404

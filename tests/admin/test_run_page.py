@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from tests.admin import flows
-from tests.admin.conftest import run_called
+from tests.admin.conftest import deleted_when_asked_for, run_called
 from tests.admin.pages import NO_SUCH_RUN, messages, read, rows, shows
 from tests.conftest import Clock
 from tests.shells import registry
 from workflows_app import Context, FlowControlSpec, Workflow, workflow
 from workflows_app.admin import run_steps, values
-from workflows_app.engine import deleting, leases
+from workflows_app.engine import leases
 from workflows_app.engine.dead_letters import resume
 from workflows_app.engine.delivery import deliver
 from workflows_app.engine.drain import drain_here
@@ -487,30 +485,17 @@ def test_the_part_that_changes_is_for_those_who_may_see_the_run(
     assert client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/fragment/").status_code == 403
 
 
-@contextmanager
-def deleted_at_the_first_look_at_its_steps(run: Run) -> Iterator[None]:
-    left = [run]
-
-    def look(execute: Any, sql: str, *others: Any) -> Any:
-        if left and Step._meta.db_table in sql:
-            deleting.delete(left.pop())
-        return execute(sql, *others)
-
-    with connection.execute_wrapper(look):
-        yield
-
-
 def test_a_run_that_is_deleted_while_its_page_is_read_is_not_found(
     admin_client: Client, sleeping_run: Run
 ):
-    with deleted_at_the_first_look_at_its_steps(sleeping_run):
+    with deleted_when_asked_for(Step._meta.db_table, sleeping_run):
         page = admin_client.get(url(sleeping_run))
 
     assert page["Location"] == "/admin/"
 
 
 def test_nor_is_the_part_that_changes_of_such_a_run(admin_client: Client, sleeping_run: Run):
-    with deleted_at_the_first_look_at_its_steps(sleeping_run):
+    with deleted_when_asked_for(Step._meta.db_table, sleeping_run):
         part = admin_client.get(f"/admin/workflows_app/run/{sleeping_run.pk}/fragment/")
 
     assert part.status_code == 404

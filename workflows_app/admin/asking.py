@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import quote
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
@@ -121,6 +121,14 @@ class PayloadForm(forms.Form):
         """With its content type; None where it was left as it is."""
         text = self.cleaned_data["payload"]
         return None if text == self._shown else (text.encode(), self._content_type)
+
+
+def payload_form(request: HttpRequest, run: Run, *, may_see: bool) -> PayloadForm:
+    """Raises Http404 for a run that has been deleted since it was read."""
+    try:
+        return PayloadForm(sent(request), run, may_see=may_see)
+    except Run.DoesNotExist:
+        raise Http404 from None
 
 
 def _editable(run: Run, *, may_see: bool) -> tuple[str, Any]:

@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from workflows_app.admin.asking import AskingAdmin, PayloadForm, sent
+from workflows_app.admin.asking import AskingAdmin, payload_form
 from workflows_app.admin.dead_letter_groups import (
     EntriesFilter,
     ErrorFilter,
@@ -164,7 +164,7 @@ class DeadLetterAdmin(AskingAdmin, RowAdmin):
             raise Http404
         runs = self.admin_site.get_model_admin(Run)
         may_see = runs.has_view_permission(request)
-        form = PayloadForm(sent(request), letter.run, may_see=may_see)
+        form = payload_form(request, letter.run, may_see=may_see)
         return self.ask(
             request,
             EDIT_AND_RETRY,

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from workflows_app.admin.asking import AskingAdmin, Payload, PayloadForm, sent
+from workflows_app.admin.asking import AskingAdmin, Payload, payload_form
 from workflows_app.admin.verbs import Deed, Verb
 from workflows_app.engine.forking import fork
 from workflows_app.engine.step_targets import StepTarget, may_be_target, target_of
@@ -72,7 +72,7 @@ class ForkAdmin(AskingAdmin):
             label = gettext("Fork from %(step)s") % {"step": target.name}
             verb = replace(FORK, label=label, consequence=_FROM)
         may_see = self.has_view_permission(request, run)
-        form = PayloadForm(sent(request), run, may_see=may_see)
+        form = payload_form(request, run, may_see=may_see)
         return self.ask(request, verb, run, form, lambda run: _fork(run, target, form.edited()))
 
 
