@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from workflows_app.admin.displays import Tone, ago, clock_time, span
-from workflows_app.admin.doing import Activity
+from workflows_app.admin.doing import Activity, awaiting_answer, queued
 from workflows_app.admin.remote_activity import (
     RemoteActivities,
     awaiting,
@@ -36,20 +36,23 @@ def activities_of(runs: Iterable[Run]) -> dict[int, Activity]:
     known = _Known([run for run in listed if run.is_live], clock.now())
     paused = states_of(run for run in listed if run.is_paused)
     return {
-        run.pk: _paused(run, paused[run.pk])
+        run.pk: _ended(run)
+        if not run.is_live
+        else _paused(run, paused[run.pk])
         if run.pk in paused
         else known.activity(run)
-        if run.is_live
-        else _ended(run)
         for run in listed
     }
 
 
 def _paused(run: Run, state: State) -> Activity:
     if state is State.PAUSING:
-        sentence = "as soon as what is in flight has ended"
+        sentence = _("as soon as what is in flight has ended")
         return Activity(state=state, tone=Tone.BUSY, sentence=sentence)
-    since = f"since {clock_time(run.paused_at)}, {ago(run.paused_at)}" if run.paused_at else ""
+    since = ""
+    if run.paused_at is not None:
+        moment = {"time": clock_time(run.paused_at), "ago": ago(run.paused_at)}
+        since = _("since %(time)s, %(ago)s") % moment
     return Activity(state=state, tone=Tone.QUIET, sentence=since)
 
 
@@ -107,12 +110,12 @@ class _Known:
         if turn.due_at is None:
             return self._waiting(run)
         if turn.due_at <= self.now:
-            return self._queued(turn)
+            return queued(turn.flow_control)
         return self._until(run, turn.claims, turn.due_at)
 
     def _leased(self, run: Run, turn: Message) -> Activity:
         if turn.due_at is not None and turn.due_at <= self.now:
-            sentence = "its worker has gone; the next free one takes over"
+            sentence = _("its worker has gone; the next free one takes over")
             return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
         if (step := self.in_flight.get(run.pk)) is not None:
             at = {"step": step.key, "time": span(self.now - step.since)}
@@ -122,7 +125,7 @@ class _Known:
         return Activity(
             state="at work",
             tone=Tone.BUSY,
-            sentence=f"after {last}" if last else "at its first step",
+            sentence=_("after %(step)s") % {"step": last} if last else _("at its first step"),
         )
 
     def _waiting(self, run: Run) -> Activity:
@@ -131,25 +134,20 @@ class _Known:
             return awaiting_event(self.waiters[run.pk])
         if invocations and not calls:
             return Activity(state="waiting", tone=Tone.WAITING, sentence=awaiting(invocations))
-        more = f" and {len(calls) - 1} more" if len(calls) > 1 else ""
-        sentence = f"for the answer to {calls[0]}{more}" if calls else "to be woken"
-        return Activity(state="waiting", tone=Tone.WAITING, sentence=sentence)
-
-    def _queued(self, turn: Message) -> Activity:
-        control = turn.flow_control
-        sentence = f"for a slot of {control.key}" if control else "for a free worker"
-        return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
+        if calls:
+            return awaiting_answer(calls[0], len(calls))
+        return Activity(state="waiting", tone=Tone.WAITING, sentence=_("to be woken"))
 
     def _until(self, run: Run, claims: int, due_at: datetime) -> Activity:
         at = (run.pk, due_at)
         if at in self.sleeps:
-            told = ("asleep", f"in {self.sleeps[at]}", "wakes")
+            told = ("asleep", _("in %(step)s") % {"step": self.sleeps[at]}, _("wakes"))
         elif at in self.retries:
-            told = ("retrying", self.retries[at] or "the function", "next attempt")
+            told = ("retrying", self.retries[at] or _("the function"), _("next attempt"))
         elif not claims:
-            told = ("delayed", "", "starts")
+            told = ("delayed", "", _("starts"))
         else:
-            told = ("waiting", "", "goes on")
+            told = ("waiting", "", _("goes on"))
         state, sentence, coming = told
         return Activity(
             state=state, tone=Tone.WAITING, sentence=sentence, next=coming, until=due_at

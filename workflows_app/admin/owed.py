@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from workflows_app.admin.displays import ago, span
 from workflows_app.engine import clock
@@ -11,17 +15,17 @@ from workflows_app.models import Message, Run
 
 MOST_OWED = 50
 
-_KINDS: dict[str, str] = {
-    Message.Kind.TURN: "go on with the function",
-    Message.Kind.CALL: "send an HTTP call",
-    Message.Kind.FAILURE: "make the failure callback",
-    Message.Kind.DELIVERY: "deliver to the endpoint",
-    Message.Kind.TIMEOUT: "stop waiting for an event",
-    Message.Kind.REPORT: "tell how an invoked run ended",
-    Message.Kind.PUBLICATION: "deliver a plain message",
-    Message.Kind.SCHEDULE: "publish, or start a run, by schedule",
-    Message.Kind.TERMINATION: "cancel the runs of a workflow",
-    Message.Kind.PRUNING: "delete what ended long ago",
+_KINDS: dict[str, Any] = {
+    Message.Kind.TURN: _lazy("go on with the function"),
+    Message.Kind.CALL: _lazy("send an HTTP call"),
+    Message.Kind.FAILURE: _lazy("make the failure callback"),
+    Message.Kind.DELIVERY: _lazy("deliver to the endpoint"),
+    Message.Kind.TIMEOUT: _lazy("stop waiting for an event"),
+    Message.Kind.REPORT: _lazy("tell how an invoked run ended"),
+    Message.Kind.PUBLICATION: _lazy("deliver a plain message"),
+    Message.Kind.SCHEDULE: _lazy("publish, or start a run, by schedule"),
+    Message.Kind.TERMINATION: _lazy("cancel the runs of a workflow"),
+    Message.Kind.PRUNING: _lazy("delete what ended long ago"),
 }
 
 
@@ -44,7 +48,7 @@ def read_owed(run: Run) -> list[Owed]:
 
 def _owed(message: Message) -> Owed:
     return Owed(
-        kind=_KINDS[message.kind],
+        kind=str(_KINDS[message.kind]),
         step=message.key,
         due=due(message, clock.now()),
         lease=lease(message, clock.now()),
@@ -55,23 +59,26 @@ def _owed(message: Message) -> Owed:
 def due(message: Message, now: datetime) -> str:
     """When the message is delivered next."""
     if message.due_at is None:
-        return "when it is woken" if message.parked_for is None else _parked(message.parked_for)
+        return _parked(message.parked_for)
     if message.token is not None and message.due_at > now:
-        return "being delivered"
-    return (
-        f"now, for {span(now - message.due_at)}" if message.due_at <= now else ago(message.due_at)
-    )
+        return _("being delivered")
+    if message.due_at > now:
+        return ago(message.due_at)
+    return _("now, for %(time)s") % {"time": span(now - message.due_at)}
 
 
-def _parked(left: timedelta) -> str:
-    more = f"{span(left)} after " if left > timedelta() else "when "
-    return f"{more}its run is resumed"
+def _parked(left: timedelta | None) -> str:
+    if left is None:
+        return _("when it is woken")
+    if left > timedelta():
+        return _("%(time)s after its run is resumed") % {"time": span(left)}
+    return _("when its run is resumed")
 
 
 def lease(message: Message, now: datetime) -> str:
     """Who has the message."""
     if message.token is None:
-        return "free"
+        return _("free")
     if message.due_at is not None and message.due_at > now:
-        return f"held for another {span(message.due_at - now)}"
-    return "ran out: its worker has gone"
+        return _("held for another %(time)s") % {"time": span(message.due_at - now)}
+    return _("ran out: its worker has gone")

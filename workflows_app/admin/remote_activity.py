@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext as _
 
 from workflows_app.admin.displays import Tone
-from workflows_app.admin.doing import Activity
+from workflows_app.admin.doing import Activity, and_more, awaiting_answer, queued
 from workflows_app.engine.remote.reading import START
 from workflows_app.models import Invocation, Message, Run, Step, Waiter
 from workflows_app.protocol.runs import StepKind
@@ -53,16 +54,13 @@ class RemoteActivities:
         leased = [each for each in deliveries if each.token is not None and not self._is_due(each)]
         if not leased:
             return None
-        sentence = f"at {_more(self._work_of(leased[0]), len(leased))}"
+        steps = and_more(self._work_of(leased[0]), len(leased))
+        sentence = _("at %(steps)s") % {"steps": steps}
         return Activity(state="at work", tone=Tone.BUSY, sentence=sentence)
 
     def _queued(self, deliveries: Sequence[Message]) -> Activity | None:
         due = next((each for each in deliveries if self._is_due(each)), None)
-        if due is None:
-            return None
-        control = due.flow_control
-        sentence = f"for a slot of {control.key}" if control else "for a free worker"
-        return Activity(state="queued", tone=Tone.WAITING, sentence=sentence)
+        return None if due is None else queued(due.flow_control)
 
     def _to_come(self, deliveries: Sequence[Message]) -> Activity | None:
         timed = [each for each in deliveries if each.due_at is not None]
@@ -70,11 +68,11 @@ class RemoteActivities:
             return None
         first = min(timed, key=lambda each: each.due_at or self._now)
         if first.claims:
-            told = ("retrying", self._work_of(first), "next attempt")
+            told = ("retrying", self._work_of(first), _("next attempt"))
         elif first.key == START:
-            told = ("delayed", "", "starts")
+            told = ("delayed", "", _("starts"))
         else:
-            told = ("asleep", f"in {self._name_of(first)}", "wakes")
+            told = ("asleep", _("in %(step)s") % {"step": self._name_of(first)}, _("wakes"))
         state, sentence, coming = told
         return Activity(
             state=state, tone=Tone.WAITING, sentence=sentence, next=coming, until=first.due_at
@@ -82,10 +80,7 @@ class RemoteActivities:
 
     def _calling(self, owed: Sequence[Message]) -> Activity | None:
         calls = [each for each in owed if each.kind == Message.Kind.CALL]
-        if not calls:
-            return None
-        sentence = f"for the answer to {_more(self._name_of(calls[0]), len(calls))}"
-        return Activity(state="waiting", tone=Tone.WAITING, sentence=sentence)
+        return awaiting_answer(self._name_of(calls[0]), len(calls)) if calls else None
 
     def _awaiting_event(self, run: Run) -> Activity | None:
         waiters = self._waiters[run.pk]
@@ -103,16 +98,14 @@ class RemoteActivities:
     def _work_of(self, message: Message) -> str:
         """What its delivery has the endpoint do."""
         if message.key == START:
-            return "its first step"
+            return _("its first step")
         kind, name = self._steps.get((message.run_id or 0, message.key), ("", message.key))
-        return name if kind in (StepKind.PLAN, StepKind.CALL_ANSWERED) else f"the step after {name}"
+        if kind in (StepKind.PLAN, StepKind.CALL_ANSWERED):
+            return name
+        return _("the step after %(step)s") % {"step": name}
 
     def _name_of(self, message: Message) -> str:
         return self._steps.get((message.run_id or 0, message.key), ("", message.key))[1]
-
-
-def _more(first: str, number: int) -> str:
-    return f"{first} and {number - 1} more" if number > 1 else first
 
 
 def _steps_owed(owed: dict[int, list[Message]]) -> dict[tuple[int, str], tuple[str, str]]:
@@ -140,14 +133,16 @@ def awaiting_event(waiters: Sequence[Waiter]) -> Activity:
     return Activity(
         state="waiting",
         tone=Tone.WAITING,
-        sentence=f"for event {_more(waiters[0].event_id, len(waiters))}",
-        next="gives up",
+        sentence=_("for event %(events)s")
+        % {"events": and_more(waiters[0].event_id, len(waiters))},
+        next=_("gives up"),
         until=waiters[0].deadline,
     )
 
 
 def awaiting(invocations: Sequence[Invocation]) -> str:
-    return f"for run {_more(invocations[0].child.run_id, len(invocations))}"
+    runs = and_more(invocations[0].child.run_id, len(invocations))
+    return _("for run %(runs)s") % {"runs": runs}
 
 
 def open_invocations(runs: Sequence[int]) -> QuerySet[Invocation]:
