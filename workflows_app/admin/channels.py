@@ -9,6 +9,8 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from workflows_app.admin.displays import (
     NOTHING,
@@ -28,7 +30,7 @@ _NOTHING_HIDDEN = Redactor(Redaction())
 
 
 def _paused(queue: Queue) -> SafeString:
-    return badge("paused", Tone.QUIET) if queue.paused else badge("at work", Tone.GOOD)
+    return badge(_("paused"), Tone.QUIET) if queue.paused else badge(_("at work"), Tone.GOOD)
 
 
 @admin.register(Queue)
@@ -46,23 +48,26 @@ class QueueAdmin(RowAdmin):
         found: QuerySet[Queue] = super().get_queryset(request)
         return found.annotate(waiting=Count("messages"))
 
-    @admin.display(description="state")
+    @admin.display(description=_lazy("state"))
     def state(self, queue: Queue) -> SafeString:
         return _paused(queue)
 
-    @admin.display(description="to deliver")
+    @admin.display(description=_lazy("to deliver"))
     def lag(self, queue: Any) -> int:
         waiting: int = queue.waiting
         return waiting
 
     def page_of(self, row: Queue) -> RowPage:
         facts = [
-            ("Parallelism", row.parallelism),
-            ("To deliver", str(queues.lag(row))),
-            ("Account", row.account),
-            ("Made", when(row.created_at)),
-            ("Changed", when(row.updated_at)),
-            ("Messages", changelist_link(Publication, "all of them", queue__id__exact=row.pk)),
+            (_("Parallelism"), row.parallelism),
+            (_("To deliver"), str(queues.lag(row))),
+            (_("Account"), row.account),
+            (_("Made"), when(row.created_at)),
+            (_("Changed"), when(row.updated_at)),
+            (
+                _("Messages"),
+                changelist_link(Publication, _("all of them"), queue__id__exact=row.pk),
+            ),
         ]
         return RowPage(name=row.name, badge=_paused(row), facts=facts)
 
@@ -80,7 +85,7 @@ class UrlGroupAdmin(RowAdmin):
         found: QuerySet[UrlGroup] = super().get_queryset(request)
         return found.prefetch_related("endpoints")
 
-    @admin.display(description="endpoints")
+    @admin.display(description=_lazy("endpoints"))
     def endpoint_urls(self, group: UrlGroup) -> SafeString | str:
         urls = ((endpoint.url,) for endpoint in group.endpoints.all())
         return format_html_join("", "{}<br>", urls) or NOTHING
@@ -90,11 +95,11 @@ class UrlGroupAdmin(RowAdmin):
         return RowPage(
             name=row.name,
             facts=[
-                ("Account", row.account),
-                ("Made", when(row.created_at)),
-                ("Changed", when(row.updated_at)),
-                ("Messages", changelist_link(Publication, "all of them", url_group=row.name)),
+                (_("Account"), row.account),
+                (_("Made"), when(row.created_at)),
+                (_("Changed"), when(row.updated_at)),
+                (_("Messages"), changelist_link(Publication, _("all of them"), url_group=row.name)),
             ],
-            values=shown([("Headers", show_headers(row.headers, _NOTHING_HIDDEN))]),
-            tables=[Table(title="Endpoints", head=("Name", "URL"), rows=endpoints)],
+            values=shown([(_("Headers"), show_headers(row.headers, _NOTHING_HIDDEN))]),
+            tables=[Table(title=_("Endpoints"), head=(_("Name"), _("URL")), rows=endpoints)],
         )

@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from workflows_app.admin import owed
 from workflows_app.admin.displays import NOTHING, linked_run_title, row_link
@@ -18,15 +20,15 @@ from workflows_app.models import Message
 
 
 class DueFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _lazy("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
         return [
-            ("due", "Due, and nobody has it"),
-            ("leased", "Being delivered"),
-            ("timed", "Due later"),
-            ("waiting", "Waits to be woken"),
+            ("due", _("Due, and nobody has it")),
+            ("leased", _("Being delivered")),
+            ("timed", _("Due later")),
+            ("waiting", _("Waits to be woken")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
@@ -53,7 +55,7 @@ class MessageAdmin(VerbAdmin):
         *("run", "publication", "schedule__definition", "definition", "flow_control"),
     )
     search_fields = ("run__run_id__startswith",)
-    search_help_text = "A run id or its beginning."
+    search_help_text = _lazy("A run id or its beginning.")
     ordering = ("due_at", "id")
     # Not `request`: it may hold the credentials that a call is to send.
     fields = (
@@ -68,19 +70,19 @@ class MessageAdmin(VerbAdmin):
             *("publication__body", "publication__headers", "schedule__body", "schedule__headers"),
         )
 
-    @admin.display(description="of")
+    @admin.display(description=_lazy("of"))
     def run_name(self, message: Message) -> str:
         return owner(message)
 
-    @admin.display(description="step")
+    @admin.display(description=_lazy("step"))
     def step(self, message: Message) -> str:
         return message.key or NOTHING
 
-    @admin.display(description="due")
+    @admin.display(description=_lazy("due"))
     def due(self, message: Message) -> str:
         return owed.due(message, clock.now())
 
-    @admin.display(description="lease")
+    @admin.display(description=_lazy("lease"))
     def lease(self, message: Message) -> str:
         return owed.lease(message, clock.now())
 

@@ -9,6 +9,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from workflows_app.admin import owed
 from workflows_app.admin.displays import (
@@ -62,7 +64,7 @@ class PublicationAdmin(RowAdmin):
     list_filter = ("status", "account")
     list_select_related = ("account", "queue")
     search_fields = ("public_id__startswith",)
-    search_help_text = "A message id or its beginning."
+    search_help_text = _lazy("A message id or its beginning.")
     ordering = ("-id",)
 
     # -- the list
@@ -71,11 +73,11 @@ class PublicationAdmin(RowAdmin):
         publications: QuerySet[Publication] = super().get_queryset(request)
         return publications.defer("body")
 
-    @admin.display(description="state")
+    @admin.display(description=_lazy("state"))
     def state(self, publication: Publication) -> SafeString:
         return publication_badge(publication)
 
-    @admin.display(description="message")
+    @admin.display(description=_lazy("message"))
     def message(self, publication: Publication) -> SafeString:
         return format_html(
             '{} {}<br><span class="wf-id">{}</span>',
@@ -84,11 +86,11 @@ class PublicationAdmin(RowAdmin):
             publication.public_id,
         )
 
-    @admin.display(description="published")
+    @admin.display(description=_lazy("published"))
     def published(self, publication: Publication) -> SafeString | str:
         return when(publication.created_at)
 
-    @admin.display(description="labels")
+    @admin.display(description=_lazy("labels"))
     def labelled(self, publication: Publication) -> str:
         return ", ".join(publication.label_list) or NOTHING
 
@@ -106,8 +108,8 @@ class PublicationAdmin(RowAdmin):
             facts=_facts(row),
             values=shown(
                 [
-                    ("Body", show_content(bytes(row.body), redactor)),
-                    ("Headers", show_headers(row.headers, redactor)),
+                    (_("Body"), show_content(bytes(row.body), redactor)),
+                    (_("Headers"), show_headers(row.headers, redactor)),
                 ]
             ),
             tables=[_log(row)],
@@ -126,22 +128,22 @@ def _facts(publication: Publication) -> list[tuple[str, Any]]:
         retries = f"{retries}, delayed by {publication.retry_delay} ms"
     return known(
         [
-            ("URL", f"{publication.method} {publication.url}"),
-            ("Published", when(publication.created_at)),
-            ("Next delivery", owing and owed.due(owing, clock.now())),
-            ("Ended", publication.ended_at and when(publication.ended_at)),
-            ("Account", publication.account),
-            ("Retries", retries),
-            ("Timeout", publication.timeout and span(publication.timeout)),
-            ("Flow control", publication.flow_control),
-            ("Queue", _link(Queue, "name", publication.queue.name if publication.queue else "")),
-            ("URL group", _link(UrlGroup, "name", publication.url_group)),
-            ("Endpoint", publication.endpoint_name),
-            ("Schedule", _link(Schedule, "public_id", publication.schedule_id)),
-            ("Callback URL", publication.callback_url),
-            ("Failure URL", publication.failure_url),
-            ("Caller", publication.caller_ip),
-            ("Redacted", publication.redaction),
+            (_("URL"), f"{publication.method} {publication.url}"),
+            (_("Published"), when(publication.created_at)),
+            (_("Next delivery"), owing and owed.due(owing, clock.now())),
+            (_("Ended"), publication.ended_at and when(publication.ended_at)),
+            (_("Account"), publication.account),
+            (_("Retries"), retries),
+            (_("Timeout"), publication.timeout and span(publication.timeout)),
+            (_("Flow control"), publication.flow_control),
+            (_("Queue"), _link(Queue, "name", publication.queue.name if publication.queue else "")),
+            (_("URL group"), _link(UrlGroup, "name", publication.url_group)),
+            (_("Endpoint"), publication.endpoint_name),
+            (_("Schedule"), _link(Schedule, "public_id", publication.schedule_id)),
+            (_("Callback URL"), publication.callback_url),
+            (_("Failure URL"), publication.failure_url),
+            (_("Caller"), publication.caller_ip),
+            (_("Redacted"), publication.redaction),
         ]
     )
 
@@ -153,8 +155,8 @@ def _link(model: type[Model], column: str, value: str) -> SafeString | None:
 def _log(publication: Publication) -> Table:
     events = reversed(publication.events.order_by("-id")[:MOST_EVENTS])
     return Table(
-        title="Log",
-        head=("State", "When", "Error", "Status", "Answer", "Next attempt"),
+        title=_("Log"),
+        head=(_("State"), _("When"), _("Error"), _("Status"), _("Answer"), _("Next attempt")),
         rows=[_line(event, publication) for event in events],
     )
 
