@@ -88,12 +88,12 @@ class _Stat:
 
 def _stats() -> dict[int, _Stat]:
     stats = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):
             # The second field, the name in brackets, may hold blanks; state and parent follow it.
-            fields = path.read_text().rpartition(")")[2].split()
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
             cpu = sum(map(int, fields[11:15])) / _TICKS
-            stats[int(path.parent.name)] = _Stat(
+            stats[int(path.name)] = _Stat(
                 parent=int(fields[1]), group=int(fields[2]), is_zombie=fields[0] == "Z", cpu=cpu
             )
     return stats

@@ -60,11 +60,12 @@ class Member:
 def members_of(group: int) -> dict[int, Member]:
     """By process id, without those that have ended and were not waited for."""
     members = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            state, parent, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+            stat = (entry / "stat").read_text()
+            state, parent, process_group = stat.rpartition(")")[2].split()[:3]
             if int(process_group) == group and state not in "ZX":
-                pid = int(stat.parent.name)
+                pid = int(entry.name)
                 members[pid] = Member(pid=pid, parent=int(parent))
     return members
 

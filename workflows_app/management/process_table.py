@@ -34,10 +34,11 @@ def children(processes: Iterable[Process], parents: Iterable[int]) -> list[int]:
 
 
 def _from_proc() -> Iterator[tuple[str, str, str, str]]:
-    for entry in PROC.glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
-            state, parent, group, *_ = entry.read_text().rpartition(")")[2].split()
-            yield entry.parent.name, state, parent, group
+    # Asked for their files as well, it would itself fail at a process that ends meanwhile.
+    for entry in PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            state, parent, group, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+            yield entry.name, state, parent, group
 
 
 def _from_ps() -> Iterator[tuple[str, str, str, str]]:
