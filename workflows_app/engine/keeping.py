@@ -26,6 +26,10 @@ class Keeper:
         self._held: dict[str, Lease] = {}
         self._watched: dict[str, Callable[[], StepInFlight | None]] = {}
         self._thread: threading.Thread | None = None
+        self._pause = 0.0
+        """Seconds between renewals, as of the last lease: the thread reads no settings, at which it
+        could fail.
+        """
 
     @contextmanager
     def keeping(self, lease: Lease) -> Iterator[None]:
@@ -37,7 +41,9 @@ class Keeper:
 
     def keep(self, lease: Lease) -> None:
         """Until it is released."""
+        pause = get_settings().LEASE.total_seconds() * leases.RENEWAL
         with self._lock:
+            self._pause = pause
             self._held[_name(lease)] = lease
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -68,7 +74,7 @@ class Keeper:
     def _renew_for_ever(self) -> None:
         pause = threading.Event()
         while True:
-            pause.wait(get_settings().LEASE.total_seconds() * leases.RENEWAL)
+            pause.wait(self._pause)
             if not self.held():
                 continue
             try:
