@@ -35,11 +35,12 @@ def test_the_timeline_is_zoomed_with_the_keyboard_and_stays_so_while_the_run_goe
 
 
 def test_a_value_is_copied(console: Console):
-    console.site.trigger("nap", {"bed": 5}, workflow_run_id="copied")
+    console.site.trigger("charge", {"total": 5}, workflow_run_id="copied")
+    console.site.wait_for(1, "run", "run_id = 'copied' AND status = 'succeeded'")
     console.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = console.open_run("copied")
 
     page.get_by_role("button", name="Copy").first.click()
 
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == '{\n  "bed": 5\n}'
+    assert page.evaluate("navigator.clipboard.readText()") == '{\n  "total": 5\n}'
