@@ -219,13 +219,3 @@ class DateFilter(InputFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
         return self.span.runs(queryset)
-
-
-class ByWorkflowOfRun(WorkflowFilter):
-    """The same, for what belongs to runs."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        name = self.value()
-        return (
-            queryset.filter(run__workflow="" if name == OTHER_URLS else name) if name else queryset
-        )
