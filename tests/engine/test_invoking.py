@@ -628,7 +628,7 @@ def test_a_workflow_of_another_service_is_invoked_by_its_url(define: Define, wor
     assert (child.is_remote, child.retries, bytes(child.payload)) == (True, 2, b'{"id":7}')
     sent = world.sent[0].headers
     assert (sent["X-Tenant"], sent["Upstash-Workflow-Invoke-Count"]) == ("n", "1")
-    run_moves.finish(child, '{"packed":7}')
+    run_moves.finish(child.account, child.run_id, '{"packed":7}')
     drain_here()
 
     assert result_of(run_of("order")) == [{"packed": 7}, False]

@@ -186,7 +186,8 @@ class Machine(RuleBasedStateMachine):
                 run_moves.cancel(row)
 
     def _finish(self, run: Expected) -> None:
-        assert run_moves.finish(Run.objects.get(pk=run.pk), '"done"') == run.live
+        run_id = Run.objects.get(pk=run.pk).run_id
+        assert run_moves.finish(self.account, run_id, '"done"') == run.live
         if run.live:
             self._end(run)
 

@@ -143,7 +143,7 @@ def test_a_run_that_ends_while_steps_come_keeps_none_that_nobody_would_deliver(
 
         at_once(
             partial(publish, account, raw(1), run_id),
-            partial(run_moves.finish, run, '"done"'),
+            partial(run_moves.finish, account, run_id, '"done"'),
             partial(publish, account, raw(2), run_id),
         )
 
@@ -206,12 +206,12 @@ def test_whoever_invokes_a_run_that_ends_is_told_of_its_end(account: Account) ->
 
         at_once(
             partial(invoking.invoke, account, request, 1),
-            partial(run_moves.finish, child, '"done"'),
+            partial(run_moves.finish, account, child.run_id, '"done"'),
         )
 
         invoked = Invocation.objects.get(parent=parent).child
         if invoked.is_live:  # the id was free again
-            run_moves.finish(invoked, '"done"')
+            run_moves.finish(account, invoked.run_id, '"done"')
         owed = Message.objects.get(run=parent)
         assert (owed.kind, owed.key) == (Message.Kind.REPORT, "1")
         run_moves.cancel(parent)

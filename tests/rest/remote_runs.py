@@ -113,7 +113,7 @@ class RemoteRun:
     # -- what happens
 
     def end(self, result: str | None = None) -> None:
-        run_moves.finish(self.row, result)
+        run_moves.finish(self.row.account, self.row.run_id, result)
 
     def cancel(self) -> None:
         run_moves.cancel(self.row)

@@ -10,6 +10,7 @@ from workflows_app.engine.database import joining
 from workflows_app.engine.locks import lock
 from workflows_app.engine.pausing import lift
 from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.remote.journal import lock_live
 from workflows_app.engine.settling import end
 from workflows_app.engine.states import State
 from workflows_app.errors import Refused, RunEnded, RunNotFound
@@ -65,10 +66,15 @@ def _cancel(run: Run, *, roll_back: bool = False) -> State | None:
     return None if new is None else _cancel(new, roll_back=roll_back)
 
 
-def finish(run: Run, result: str | None) -> bool:
-    """End a remote run as its endpoint says, with its response. False when it had ended already."""
+def finish(account: Account, run_id: str, result: str | None) -> bool:
+    """End a remote run as its endpoint says, with its response. False when none of this id lives.
+    Raises Refused for one that this server works on.
+    """
     with joining():
-        lock(run.pk)
+        try:
+            run = lock_live(account, run_id)
+        except RunEnded:
+            return False
         return end(run.pk, Run.Status.SUCCEEDED, clock.now(), result=result)
 
 

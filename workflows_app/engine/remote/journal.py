@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
-from workflows_app.engine.database import fetch_prepared, fetch_row, fetch_sql, for_update, insert
+from workflows_app.engine.database import fetch_sql, for_update
 from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.prepared import fetch_prepared, fetch_row, insert
 from workflows_app.errors import LimitExceeded, Refused, RunEnded
 from workflows_app.models import Account, FlowControl, Message, Run, Step
 from workflows_app.protocol.delivery_options import DeliveryOptions
@@ -21,7 +22,6 @@ from workflows_app.protocol.texts import storable
 
 _LONGEST_NAME = 255
 
-# By the index of live ids, also where a plan is made while there are few runs, and kept.
 _LIVE = "WHERE live_id = %s AND account_id + 0 = %s "
 _STEP = "SELECT id FROM workflows_app_step WHERE run_id = %s AND key = %s"
 
@@ -35,7 +35,7 @@ def lock_live(account: Account, run_id: str) -> Run:
     if live is None:
         raise RunEnded(f'run "{run_id}" is unknown here or has ended; it accepts nothing more')
     if not live.is_remote:
-        raise Refused(f'run "{run_id}" is worked on by this server, which records its steps itself')
+        raise Refused(f'run "{run_id}" is worked on by this server itself')
     return live
 
 
@@ -114,8 +114,9 @@ def due_at(delay: timedelta | None, not_before: datetime | None) -> datetime:
 
 _UP_TO = """
     SELECT id, raw, kind FROM workflows_app_step
-    WHERE run_id = %s AND id <= (SELECT id FROM workflows_app_step WHERE run_id = %s AND key = %s)
-    ORDER BY id
+    WHERE run_id = %s
+    AND id + 0 <= (SELECT id FROM workflows_app_step WHERE run_id = %s AND key = %s)
+    ORDER BY id + 0
 """
 _ALL = "SELECT id, raw, kind FROM workflows_app_step WHERE run_id = %s ORDER BY id"
 

@@ -13,7 +13,7 @@ from workflows_app.engine.remote.journal import all_elements
 from workflows_app.engine.restarting import restart
 from workflows_app.engine.states import State
 from workflows_app.engine.step_targets import StepTarget, TargetKind, step_target
-from workflows_app.errors import InvalidInput, Refused, RunNotFound
+from workflows_app.errors import InvalidInput, RunNotFound
 from workflows_app.models import Account, Run
 from workflows_app.protocol.ids import check_run_id, start_message_id
 from workflows_app.protocol.published import raw_steps
@@ -55,12 +55,8 @@ def _finish(account: Account, run_id: str, response: bytes) -> None:
     """What an endpoint says when its function has returned. To say it again changes nothing, nor
     does it for a run that is gone: the SDKs take anything but 2xx for a reason to try again.
     """
-    run = Run.objects.live_named(account, run_id).first()
-    if run is None:
-        return
-    if not run.is_remote:
-        raise Refused(f'run "{run_id}" is worked on by this server, which ends it itself')
-    run_moves.finish(run, storable(response.decode(errors="replace")) if response else None)
+    result = storable(response.decode(errors="replace")) if response else None
+    run_moves.finish(account, run_id, result)
 
 
 class PauseView(ApiView):
