@@ -56,7 +56,7 @@ def cap_account(account: Account, parallelism: int | None) -> None:
 
 _WITH_ACCOUNT = """
     SELECT {token}, {account} FROM workflows_app_token
-    JOIN workflows_app_account ON workflows_app_account.id = account_id
+    JOIN workflows_app_account ON workflows_app_account.id = account_id + 0
     WHERE digest = %s AND revoked_at IS NULL
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +16,6 @@ from django.db.models import Model
 
 from workflows_app.conf import get_settings
 from workflows_app.engine.processes import in_forked_children
-
-_PREPARE_AFTER = 5
-"""Executions of a statement on a connection; psycopg's own default."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -62,56 +58,11 @@ def read_row(model: type[M], values: Sequence[Any]) -> M:
     return model.from_db(wrapper.alias, names, read)
 
 
-UNSYNCED = "unsynced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
-"""For a statement on PostgreSQL that joins it: nobody waits for its transaction to be on disk. So
-a power cut may undo it, but nothing that was committed as usual later. SQLite's mode is NORMAL.
-"""
-
-
-def delete_unsynced(table: str, condition: str, params: Sequence[Any]) -> int:
-    """For what is only done again when a power cut brings it back. How many rows."""
-    if is_postgresql():
-        sql = f"WITH {UNSYNCED} DELETE FROM {table} USING unsynced WHERE {condition}"  # noqa: S608 - of constants
-        return run_sql(sql, params)
-    sql = f"DELETE FROM {table} WHERE {condition}".replace("%s", "?")  # noqa: S608 - of constants
-    return write_sqlite(lambda raw: raw.execute(sql, params).rowcount, synchronous="NORMAL")
-
-
-def fetch_row(model: type[M], condition: str, params: Sequence[Any]) -> M | None:
-    """The one row that raw SQL tells, if there is one. For the few reads of every delivery: the ORM
-    takes several times as long to build such a query as the database to answer it.
-    """
-    sql = f"SELECT {columns(model)} FROM {model._meta.db_table} {condition}"  # noqa: S608 - of constants
-    rows = fetch_prepared(sql, params)
-    return read_row(model, rows[0]) if rows else None
-
-
-def insert(row: Model) -> None:
-    """As `row.save(force_insert=True)` does, in a fraction of the time; for numbered rows without
-    signals.
-    """
-    wrapper = connection()
-    fields = [field for field in row._meta.concrete_fields if not field.primary_key]
-    values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection=wrapper)
-        for field in fields
-    ]
-    ((row.pk,),) = fetch_prepared(_insertion(type(row)), values)
-    row._state.adding, row._state.db = False, wrapper.alias
-
-
 @cache
 def columns(model: type[Model]) -> str:
     """All of them, as a SELECT names them and `read_row` takes them."""
     table = model._meta.db_table
     return ", ".join(f"{table}.{field.column}" for field in model._meta.concrete_fields)
-
-
-@cache
-def _insertion(model: type[Model]) -> str:
-    names = [str(field.column) for field in model._meta.concrete_fields if not field.primary_key]
-    places = ", ".join(["%s"] * len(names))
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES ({places}) RETURNING id"  # noqa: S608 - of constants
 
 
 @cache
@@ -141,46 +92,6 @@ def fetch_sql(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor.execute(sql, params)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
-
-
-def fetch_prepared(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """As `fetch_sql` does, by a plan that PostgreSQL makes once for each connection.
-
-    Only for statements whose plan stays right however much their tables grow; so for none that
-    looks for messages: there may be one or a million of them. Django's setting for poolers that
-    share connections out, DISABLE_SERVER_SIDE_CURSORS, switches it off.
-    """
-    wrapper = connection()
-    if wrapper.vendor != "postgresql" or wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        return fetch_sql(sql, params)
-    _check_health(wrapper)
-    wrapper.ensure_connection()
-    raw = wrapper.connection
-    if raw.prepare_threshold is None:
-        # Django's own cursors bind their parameters themselves, and never prepare.
-        raw.prepare_threshold = _PREPARE_AFTER
-    # As Django's own, it shows what it executes to who asks for that.
-    with wrapper._prepare_cursor(wrapper.Database.Cursor(raw)) as cursor:  # type: ignore[attr-defined]
-        cursor.execute(sql, params)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _check_health(wrapper: BaseDatabaseWrapper) -> None:
-    """As Django does at the first use in a request where `CONN_HEALTH_CHECKS` asks for it, but
-    without a query while the server has sent nothing: a server that has ended the session said so.
-    """
-    if wrapper.connection is not None and not _has_news(wrapper.connection):
-        wrapper.health_check_done = True  # type: ignore[attr-defined]  # its stubs lack it
-    wrapper.close_if_health_check_failed()
-
-
-def _has_news(raw: Any) -> bool:
-    if raw.closed:
-        return True
-    poll = select.poll()
-    poll.register(raw.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def for_update() -> str:

@@ -22,6 +22,7 @@ from workflows_app.engine.locks import lock
 from workflows_app.engine.outcomes import answer_for
 from workflows_app.engine.pausing import park
 from workflows_app.engine.ports import Exchange, Turn, TurnFailed, get_transport
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.engine.publication_delivery import publication_exchange
 from workflows_app.engine.remote import calling
 from workflows_app.engine.remote import invoking as remote_invoking
@@ -36,6 +37,8 @@ from workflows_app.protocol.faults import describe_error
 from workflows_app.protocol.runs import FailedAttempt, History, Suspended
 
 logger = logging.getLogger("workflows_app")
+
+_IS_LIVE = "SELECT 1 FROM workflows_app_run WHERE id = %s AND status || '' = 'running'"
 
 DATABASE_PAUSE = timedelta(seconds=1)
 """How long a message rests after the database failed under its delivery."""
@@ -202,7 +205,7 @@ def _superseded(lease: Lease) -> None:
     """Show the attempt whose lease was lost, unless the run has simply ended meanwhile, or its
     branch has lost a race.
     """
-    if lease.owner is None:
+    if lease.owner is None or not fetch_prepared(_IS_LIVE, [lease.run_id]):
         return
     with joining():
         lock(lease.run_id)

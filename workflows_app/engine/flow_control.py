@@ -113,7 +113,7 @@ def usage_of_all(controls: Sequence[FlowControl], most: int | None = None) -> di
 
 def _crowded(controls: Sequence[FlowControl], most: int, now: datetime) -> set[int]:
     """The keys for which more wait."""
-    due = Message.objects.due(now).filter(flow_control=OuterRef("pk")).order_by("due_at", "id")
+    due = Message.objects.due(now).filter(flow_control=OuterRef("pk")).by_due_time()
     beyond = Subquery(due.values("pk")[most : most + 1])
     listed = FlowControl.objects.filter(pk__in=[each.pk for each in controls])
     return set(listed.alias(beyond=beyond).exclude(beyond=None).values_list("pk", flat=True))

@@ -53,9 +53,7 @@ def live_runs(accounts: Sequence[Account]) -> dict[State, Counter[str]]:
     now = clock.now()
     messages = Message.objects.filter(account__in=accounts, kind__in=backlog.WORK)
     due = messages.filter(due_at__lte=now, run__paused_at=None)
-    some_due = messages.filter(
-        pk__in=due.order_by("flow_control_id", "due_at", "id").values("pk")[: backlog.MOST]
-    )
+    some_due = messages.filter(pk__in=due.by_due_time().values("pk")[: backlog.MOST])
     paused = Run.objects.filter(account__in=accounts, paused_at__isnull=False).live()
     counted = {
         State.RUNNING: _by_workflow(messages.leased(now).filter(run__paused_at=None)),

@@ -6,25 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from workflows_app.engine.database import aware, fetch_sql, read_moment
+from workflows_app.engine.database import aware, read_moment
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.models import Attempt, Run, Step
 from workflows_app.protocol.runs import FailedAttempt, Failures, History, StepKind, StepRecord
 
 _STEPS = """
     SELECT key, name, kind, branch, input, result, error, attempts, started_at, ended_at, sensitive,
         config
-    FROM workflows_app_step WHERE run_id = %s ORDER BY id
+    FROM workflows_app_step WHERE run_id = %s ORDER BY id + 0
 """
 _FAILURES = """
     SELECT key, retry_at, started_at, config FROM workflows_app_attempt
-    WHERE run_id = %s AND outcome = 'failed' ORDER BY id
+    WHERE run_id = %s AND outcome = 'failed' ORDER BY id + 0
 """
 
 
 def load_history(run: Run, observed: str = "") -> History:
     """What the run has recorded, oldest first; with what its last turn left for middlewares."""
     failures: dict[str, Failures] = {}
-    for key, retry_at, started_at, config in fetch_sql(_FAILURES, [run.pk]):
+    for key, retry_at, started_at, config in fetch_prepared(_FAILURES, [run.pk]):
         first = failures.get(key) or Failures(
             count=0, retry_at=None, started_at=read_moment(started_at), config=config
         )
@@ -33,7 +34,7 @@ def load_history(run: Run, observed: str = "") -> History:
 
 
 def load_steps(run_id: int) -> tuple[StepRecord, ...]:
-    return tuple(_read_step(*row) for row in fetch_sql(_STEPS, [run_id]))
+    return tuple(_read_step(*row) for row in fetch_prepared(_STEPS, [run_id]))
 
 
 def _read_step(  # noqa: PLR0913 - the columns of a step

@@ -16,7 +16,6 @@ from django.db.models import Case, CharField, DateTimeField, Exists, OuterRef, Q
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock, limits
 from workflows_app.engine.database import (
-    UNSYNCED,
     fetch_sql,
     is_postgresql,
     joining,
@@ -25,6 +24,7 @@ from workflows_app.engine.database import (
     read_row,
     write_sqlite,
 )
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.errors import LeaseLost
 from workflows_app.models import Account, Message, Run
 from workflows_app.protocol.runs import StepInFlight
@@ -92,20 +92,26 @@ _RUN_COLUMNS = ", ".join(f"workflows_app_run.{field.column}" for field in Run._m
 # A claim that a power cut undoes is made again: nobody waits for the disk.
 
 _CLAIM_POSTGRESQL = """
-    WITH {unsynced}, due AS MATERIALIZED (
-        SELECT id AS due_id, run_id AS owner_id FROM workflows_app_message
-        WHERE {key} AND due_at <= %s
-        ORDER BY flow_control_id, due_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+    WITH claimed AS (
+        UPDATE workflows_app_message SET due_at = %s, token = %s, claims = claims + 1,
+            at_step = '', at_step_since = NULL,
+            lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
+        WHERE id = ANY (ARRAY (
+            SELECT id FROM workflows_app_message WHERE {key} AND due_at <= %s
+            ORDER BY flow_control_id, due_at, id + 0 LIMIT %s FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING id, run_id, kind, key, request, claims, lapses, publication_id, schedule_id,
+            definition_id
     )
-    UPDATE workflows_app_message message SET due_at = %s, token = %s, claims = claims + 1,
-        at_step = '', at_step_since = NULL,
-        lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
-    FROM due CROSS JOIN unsynced LEFT JOIN workflows_app_run ON workflows_app_run.id = owner_id
-    LEFT JOIN (SELECT id AS seen_id, wakes AS seen_wakes FROM workflows_app_message) seen
-        ON seen_id = due_id
-    WHERE message.id = due_id
-    RETURNING message.id, kind, key, request, claims, lapses, seen_wakes, publication_id,
-        schedule_id, definition_id, {run_columns}
+    SELECT claimed.id, claimed.kind, claimed.key, claimed.request, claimed.claims, claimed.lapses,
+        seen.wakes, claimed.publication_id, claimed.schedule_id, claimed.definition_id,
+        {run_columns}
+    FROM claimed CROSS JOIN LATERAL (
+        SELECT due_at, wakes FROM workflows_app_message WHERE id = claimed.id LIMIT 1
+    ) seen LEFT JOIN LATERAL (
+        SELECT * FROM workflows_app_run run WHERE run.id = claimed.run_id LIMIT 1
+    ) workflows_app_run ON true
+    ORDER BY seen.due_at, claimed.id
 """
 """The run is as it was when the statement began, and so are the wakes: what came while the message
 was locked is news to the lease.
@@ -117,7 +123,7 @@ _CLAIM_SQLITE = """
         lapses = CASE WHEN token IS NULL THEN 0 ELSE lapses + 1 END
     WHERE id IN (
         SELECT id FROM workflows_app_message WHERE {key} AND due_at <= ?
-        ORDER BY flow_control_id, due_at, id LIMIT ?
+        ORDER BY flow_control_id, due_at, id + 0 LIMIT ?
     ) RETURNING id
 """
 
@@ -159,8 +165,8 @@ def _claim_where(key: str, now: datetime, limit: int) -> list[Lease]:
     token = new_token()
     due, until = moment(now), moment(now + get_settings().LEASE)
     if is_postgresql():
-        sql = _CLAIM_POSTGRESQL.format(key=key, run_columns=_RUN_COLUMNS, unsynced=UNSYNCED)
-        rows = fetch_sql(sql, [due, limit, until, token])
+        sql = _CLAIM_POSTGRESQL.format(key=key, run_columns=_RUN_COLUMNS)
+        rows = fetch_prepared(sql, [until, token, due, limit], synced=False)
     elif fetch_sql(_ANYTHING_DUE.format(key=key), [due]):
         # Looking first costs little; an update that finds nothing would lock out every writer.
         rows = _claim_sqlite(key, due, until, token, limit)
@@ -233,7 +239,7 @@ _NEXT_DUE = f"""
 
 def next_due() -> datetime | None:
     """When something can be claimed next, given the limits; None when nothing is owed."""
-    ((first, keys, caps),) = fetch_sql(_NEXT_DUE, [])
+    ((first, keys, caps),) = fetch_prepared(_NEXT_DUE, [])
     now = clock.now()
     moments = [read_moment(first)]
     if caps and moments[0] is not None and moments[0] <= now:

@@ -29,7 +29,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from workflows_app.engine.database import fetch_sql, is_postgresql
+from workflows_app.engine.database import is_postgresql
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.models import Account, FlowControl, Message
 
 CAPPED = "SELECT id FROM workflows_app_account WHERE parallelism IS NOT NULL"
@@ -59,7 +60,7 @@ class Place:
 
 
 def any_limits() -> bool:
-    return bool(fetch_sql(_ANY_LIMITS, []))
+    return bool(fetch_prepared(_ANY_LIMITS, []))
 
 
 # -- where there is room

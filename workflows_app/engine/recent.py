@@ -14,7 +14,8 @@ from django.db.models.signals import post_delete, post_save
 
 from workflows_app.conf import get_settings
 from workflows_app.engine import clock
-from workflows_app.engine.database import connection, fetch_prepared
+from workflows_app.engine.database import connection
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.models import Account, Definition, Token, Version
 
 LIFETIME = timedelta(seconds=1)

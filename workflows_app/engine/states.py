@@ -156,7 +156,7 @@ def _few(*conditions: Q) -> set[int] | None:
     found = set()
     for condition in conditions:
         # In the order of an index, which is left once there are enough.
-        ordered = Message.objects.filter(condition).order_by("flow_control_id", "due_at", "id")
+        ordered = Message.objects.filter(condition).by_due_time()
         rows = list(ordered.values_list("run_id", "kind")[: FEW + 1])
         if len(rows) > FEW:
             return None

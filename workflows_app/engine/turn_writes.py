@@ -14,7 +14,6 @@ from typing import Any
 from workflows_app.engine import undoing
 from workflows_app.engine.database import (
     connection,
-    fetch_sql,
     is_sqlite,
     joining,
     moment,
@@ -23,6 +22,7 @@ from workflows_app.engine.database import (
 )
 from workflows_app.engine.group_commit import GroupCommit
 from workflows_app.engine.leases import Lease, hold
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.engine.processes import in_forked_children
 from workflows_app.errors import LeaseLost, RollbackAsked
 from workflows_app.models import Run
@@ -63,19 +63,29 @@ class RunEnd:
 
 
 _INSERT_POSTGRESQL = """
-    WITH lease AS MATERIALIZED (
-        SELECT id, token, run_id, wakes FROM workflows_app_message
-        WHERE {held} ORDER BY id FOR SHARE
-    ), entry (
-        message_id, token, step_key, branch, name, kind, input, result, error, attempts,
-        started_at, ended_at, sensitive, config
-    ) AS (VALUES {rows}), inserted AS (
+    WITH entry AS MATERIALIZED (
+        SELECT * FROM unnest(
+            %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::timestamptz[],
+            %s::boolean[], %s::text[]
+        ) WITH ORDINALITY AS entry (
+            message_id, token, step_key, branch, name, kind, input, result, error, attempts,
+            started_at, ended_at, sensitive, config, number
+        )
+    ), lease AS MATERIALIZED (
+        SELECT held.* FROM (
+            SELECT DISTINCT message_id, token FROM entry ORDER BY message_id, token
+        ) wanted CROSS JOIN LATERAL (
+            SELECT id, token, run_id, wakes FROM workflows_app_message
+            WHERE id = wanted.message_id AND coalesce(token, '') = wanted.token LIMIT 1 FOR SHARE
+        ) held
+    ), inserted AS (
         INSERT INTO workflows_app_step
             (run_id, key, branch, name, kind, input, result, error, attempts, started_at, ended_at,
             sensitive, config)
         SELECT run_id, step_key, branch, name, kind, input, result, error, attempts,
             started_at, ended_at, sensitive, config
-        FROM entry JOIN lease ON id = message_id AND lease.token = entry.token
+        FROM entry JOIN lease ON id = message_id AND lease.token = entry.token ORDER BY number
         ON CONFLICT DO NOTHING RETURNING run_id
     )
     SELECT id, token, wakes FROM inserted JOIN lease ON lease.run_id = inserted.run_id
@@ -96,27 +106,34 @@ _REPORTS = """
 
 _END_POSTGRESQL = """
     WITH settled AS (
-        DELETE FROM workflows_app_message WHERE id = %s AND token = %s AND wakes = %s
+        DELETE FROM workflows_app_message WHERE id = %s AND coalesce(token, '') = %s AND wakes = %s
         RETURNING id, run_id
     ), dropped AS (
-        DELETE FROM workflows_app_message USING settled
-        WHERE workflows_app_message.run_id = settled.run_id
-        AND workflows_app_message.id <> settled.id
-    ), reported AS ({reports}){forgotten}
+        DELETE FROM workflows_app_message WHERE run_id = ANY (ARRAY (SELECT run_id FROM settled))
+        AND id <> ALL (ARRAY (SELECT id FROM settled))
+    ), reported AS (
+        INSERT INTO workflows_app_message
+            (account_id, run_id, kind, due_at, claims, lapses, wakes, key, request, created_at)
+        SELECT parent.account_id, parent.id, 'report', ended_at, 0, 0, 0, key, '', ended_at
+        FROM workflows_app_invocation CROSS JOIN (SELECT %s::timestamptz AS ended_at) AS now
+        CROSS JOIN LATERAL (
+            SELECT id, account_id FROM workflows_app_run
+            WHERE id = parent_id AND status || '' = 'running' LIMIT 1
+        ) parent
+        WHERE child_id = ANY (ARRAY (SELECT run_id FROM settled)) ON CONFLICT DO NOTHING
+    ){forgotten}
     UPDATE workflows_app_run
     SET status = %s, live_id = NULL, ended_at = %s, result = %s, expires_at = %s
-    FROM settled WHERE workflows_app_run.id = settled.run_id AND status = 'running'
+    WHERE id = ANY (ARRAY (SELECT run_id FROM settled)) AND status || '' = 'running'
+    RETURNING id
 """
 _FORGOTTEN = """, no_waiters AS (
-        DELETE FROM workflows_app_waiter USING settled
-        WHERE workflows_app_waiter.run_id = settled.run_id
+        DELETE FROM workflows_app_waiter WHERE run_id = ANY (ARRAY (SELECT run_id FROM settled))
     ), no_events AS (
-        DELETE FROM workflows_app_event USING settled
-        WHERE workflows_app_event.run_id = settled.run_id
+        DELETE FROM workflows_app_event WHERE run_id = ANY (ARRAY (SELECT run_id FROM settled))
     )"""
-_REPORTED = _REPORTS.format(now="%s::timestamptz", ended="IN (SELECT run_id FROM settled)")
-_END_AT_ONCE = _END_POSTGRESQL.format(reports=_REPORTED, forgotten="")
-_END_AND_FORGET = _END_POSTGRESQL.format(reports=_REPORTED, forgotten=_FORGOTTEN)
+_END_AT_ONCE = _END_POSTGRESQL.format(forgotten="")
+_END_AND_FORGET = _END_POSTGRESQL.format(forgotten=_FORGOTTEN)
 """A run that has never suspended, and that nothing has come for, waits for nothing."""
 
 _REPORTS_SQLITE = _REPORTS.format(now="?", ended="= ?")
@@ -159,16 +176,13 @@ def _insert_postgresql(writes: list[NewSteps]) -> None:
 
 
 def _insert_some_postgresql(writes: list[NewSteps]) -> None:
-    held, rows, params = [], [], []
-    for write in writes:
-        held.append("(id = %s AND token = %s)")
-        params += [write.lease.message_id, write.lease.token]
-    for write in writes:
-        for step in write.steps:
-            rows.append("(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)")
-            params += [write.lease.message_id, write.lease.token, *_parameters(step)]
-    sql = _INSERT_POSTGRESQL.format(held=" OR ".join(held), rows=", ".join(rows))
-    inserted = Counter(fetch_sql(sql, params))
+    rows = [
+        (write.lease.message_id, write.lease.token, *_parameters(step))
+        for write in writes
+        for step in write.steps
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    inserted = Counter(fetch_prepared(_INSERT_POSTGRESQL, columns) if rows else ())
     wakes = {(message_id, token): count for message_id, token, count in inserted}
     for write in writes:
         lease = (write.lease.message_id, write.lease.token)
@@ -216,7 +230,7 @@ def _end_postgresql(write: RunEnd) -> None:
     sql = _END_AND_FORGET if lease.claims > 1 or write.wakes else _END_AT_ONCE
     held = (lease.message_id, lease.token, write.wakes)
     said = (write.status.value, at, write.result, write.expires_at)
-    write.settled = bool(run_sql(sql, [*held, at, at, *said]))
+    write.settled = bool(fetch_prepared(sql, [*held, at, *said]))
 
 
 _postgresql: GroupCommit[NewSteps] = GroupCommit(_insert_postgresql)

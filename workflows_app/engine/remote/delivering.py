@@ -8,11 +8,12 @@ from datetime import datetime
 
 from workflows_app.engine import clock
 from workflows_app.engine.accounts import read_account
-from workflows_app.engine.database import delete_unsynced, settling
+from workflows_app.engine.database import settling
 from workflows_app.engine.history import add_attempts
 from workflows_app.engine.leases import Lease, hold
 from workflows_app.engine.outcomes import Delivered, RetryAt, classify, readable
 from workflows_app.engine.ports import Exchange
+from workflows_app.engine.prepared import delete_unsynced
 from workflows_app.engine.remote.journal import elements_up_to
 from workflows_app.engine.requests import overlaid, run_headers, signed
 from workflows_app.engine.settling import fail, retry
@@ -34,7 +35,7 @@ _NO_WORKFLOW = (
     "make sure you are sending the request to the correct endpoint"
 )
 _OLD_SDK = "trigger rest api is only usable with sdk versions after v1.0.0 major version"
-_UNTOUCHED = "id = %s AND token = %s AND wakes = %s"
+_UNTOUCHED = "id = %s AND coalesce(token, '') = %s AND wakes = %s"
 
 
 def step_exchange(lease: Lease) -> Exchange:

@@ -12,13 +12,13 @@ from typing import Any
 
 from workflows_app.engine.database import (
     connection,
-    fetch_prepared,
     is_postgresql,
     moment,
     write_sqlite,
 )
 from workflows_app.engine.group_commit import GroupCommit
 from workflows_app.engine.ports import get_dispatcher
+from workflows_app.engine.prepared import fetch_prepared
 from workflows_app.engine.processes import in_forked_children
 from workflows_app.protocol.ids import step_message_id
 from workflows_app.protocol.publishing import Accepted
