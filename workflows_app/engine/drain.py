@@ -80,6 +80,8 @@ class Crew:
         """Deliveries, begun and not settled yet, that wait for an answer or may come to do so."""
         self._threads = 0
         self._idle = 0
+        self._waiting = 0
+        """Threads that wait for the answer of an exchange of their own."""
         self._asked = False
         self._claiming = False
         self._backlog = False
@@ -173,10 +175,31 @@ class Crew:
         with _logging_faults(lease):
             pending = self._begin(lease, self._stopping)
             if pending is not None:
-                self._exchanges.make(partial(self._exchange_one, lease, pending))
-                is_exchanged = True
+                if self._may_wait():
+                    self._exchange_here(lease, pending)
+                else:
+                    self._exchanges.make(partial(self._exchange_one, lease, pending))
+                    is_exchanged = True
         if not is_exchanged:
             self._finish(lease)
+
+    def _may_wait(self) -> bool:
+        """Whether this thread may make an exchange itself: as long as most others do not, for to
+        hand it over and back takes longer than many an endpoint to answer.
+        """
+        with self._changed:
+            if self._waiting >= self._size // 2:
+                return False
+            self._waiting += 1
+            return True
+
+    def _exchange_here(self, lease: Lease, pending: Exchange) -> None:
+        try:
+            answer = delivery.exchange(pending)
+        finally:
+            with self._changed:
+                self._waiting -= 1
+        delivery.settle(lease, pending, answer)
 
     def _exchange_one(self, lease: Lease, pending: Exchange) -> None:
         """In a thread of its own, which only waits for the answer."""
