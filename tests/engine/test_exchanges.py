@@ -103,7 +103,12 @@ def a_crew(
         await_end_of_threads()
 
 
-def test_slow_answers_hold_up_nothing_else(work: Work, peer: Peer) -> None:
+SIZES = pytest.mark.parametrize("size", [1, 4])
+"""A crew of one thread hands all exchanges over; in one of four, two threads make their own."""
+
+
+@SIZES
+def test_slow_answers_hold_up_nothing_else(work: Work, peer: Peer, size: int) -> None:
     slow, quick, settled = (
         [a_lease("delivery") for _ in range(20)],
         [a_lease() for _ in range(5)],
@@ -111,7 +116,7 @@ def test_slow_answers_hold_up_nothing_else(work: Work, peer: Peer) -> None:
     )
     work.due = [*slow, *quick]
 
-    with a_crew(1, work, settled, slow) as crew:
+    with a_crew(size, work, settled, slow) as crew:
         crew.ring()
         assert work.wait_for(lambda: len(work.done) == 5)
         assert settled.leases == []
@@ -121,6 +126,27 @@ def test_slow_answers_hold_up_nothing_else(work: Work, peer: Peer) -> None:
         assert settled.wait_for(20)
         assert crew.wait_until_idle(PATIENCE)
         assert keeper().held() == []
+
+
+def test_threads_that_wait_for_answers_leave_as_many_others_at_work(work: Work, peer: Peer) -> None:
+    slow, settled = [a_lease("delivery") for _ in range(10)], Settled()
+    local = [a_lease() for _ in range(20)]
+    work.hold_up.clear()
+    work.due = [*slow, *local]
+
+    with a_crew(4, work, settled, slow) as crew:
+        crew.ring()
+        peer.is_asked(10)
+        assert work.wait_for(lambda: len(work.at_work) == 4)
+
+        peer.answers(10)
+        assert settled.wait_for(2)  # by those who waited, and have no room to go on now
+        work.hold_up.set()
+        assert settled.wait_for(10)
+        assert crew.wait_until_idle(PATIENCE)
+
+    assert len(work.done) == 20
+    assert work.most_at_work == 4
 
 
 def test_no_more_exchanges_are_begun_than_are_allowed_at_once(work: Work, peer: Peer) -> None:
@@ -156,12 +182,15 @@ def test_what_needs_no_exchange_is_worked_on_while_no_more_may_be_begun(
         assert settled.wait_for(4)
 
 
-def test_a_crew_that_stops_settles_what_is_answered_meanwhile(work: Work, peer: Peer) -> None:
+@SIZES
+def test_a_crew_that_stops_settles_what_is_answered_meanwhile(
+    work: Work, peer: Peer, size: int
+) -> None:
     slow, settled = [a_lease("delivery")], Settled()
     work.due = list(slow)
     stopped = threading.Event()
 
-    with a_crew(1, work, settled, slow) as crew:
+    with a_crew(size, work, settled, slow) as crew:
         crew.ring()
         peer.is_asked()
 
@@ -176,11 +205,14 @@ def test_a_crew_that_stops_settles_what_is_answered_meanwhile(work: Work, peer: 
     assert settled.leases == slow
 
 
-def test_a_crew_that_stops_waits_for_no_answer_beyond_its_grace(work: Work, peer: Peer) -> None:
+@SIZES
+def test_a_crew_that_stops_waits_for_no_answer_beyond_its_grace(
+    work: Work, peer: Peer, size: int
+) -> None:
     slow, settled = [a_lease("delivery")], Settled()
     work.due = list(slow)
 
-    with a_crew(1, work, settled, slow) as crew:
+    with a_crew(size, work, settled, slow) as crew:
         crew.ring()
         peer.is_asked()
         crew.stop(grace=0.01)

@@ -2,9 +2,10 @@
 
 Whoever hears the doorbell calls `drain()`. A thread that has finished a delivery claims for itself
 and for those that are idle, so work goes on without another ring; a message is claimed only when a
-thread is free to start on it. A delivery that has to wait for an HTTP answer is handed over to
-`engine.exchanges` and comes back with it; while there are as many of these as there may be, what
-needs no answer is claimed alone.
+thread is free to start on it. Of the deliveries that have to wait for an HTTP answer, a few wait in
+their threads, in whose place others work meanwhile; further ones are handed over to
+`engine.exchanges` and come back with their answers. While there are as many of both as there may
+be, what needs no answer is claimed alone.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Crew:
         self._threads = 0
         self._idle = 0
         self._waiting = 0
-        """Threads that wait for the answer of an exchange of their own."""
+        """Threads that wait for the answer to a request of their own. They do not count as busy, so
+        another may work meanwhile.
+        """
         self._asked = False
         self._claiming = False
         self._backlog = False
@@ -98,7 +101,7 @@ class Crew:
             self._asked = True
             if self._idle:
                 self._changed.notify()
-            elif self._threads < self._size and not self._claiming:
+            elif self._may_add() and not self._claiming:
                 self._add_thread()
 
     def settle_down(self, timeout: float) -> bool:
@@ -110,7 +113,7 @@ class Crew:
 
     def _has_settled(self) -> bool:
         answered = not (self._asked or self._claiming)
-        return answered or self._busy() == self._size or self._stopping.is_set()
+        return answered or self._busy() >= self._size or self._stopping.is_set()
 
     def wait_until_idle(self, timeout: float) -> bool:
         with self._changed:
@@ -142,7 +145,14 @@ class Crew:
     # -- the threads
 
     def _busy(self) -> int:
-        return self._threads - self._idle - (1 if self._claiming else 0)
+        return self._up() - (1 if self._claiming else 0)
+
+    def _up(self) -> int:
+        """How many threads neither idle nor wait for an answer."""
+        return self._threads - self._idle - self._waiting
+
+    def _may_add(self) -> bool:
+        return self._threads - self._waiting < self._size
 
     def _at_work(self) -> bool:
         return bool(self._busy() or self._exchanging)
@@ -184,13 +194,15 @@ class Crew:
             self._finish(lease)
 
     def _may_wait(self) -> bool:
-        """Whether this thread may make an exchange itself: as long as most others do not, for to
-        hand it over and back takes longer than many an endpoint to answer.
+        """Whether this thread is to make an exchange itself: as long as few others do, for to hand
+        it over and back takes longer than many an endpoint to answer.
         """
         with self._changed:
             if self._waiting >= self._size // 2:
                 return False
             self._waiting += 1
+            if self._has_work():
+                self._wake_one()
             return True
 
     def _exchange_here(self, lease: Lease, pending: Exchange) -> None:
@@ -206,10 +218,13 @@ class Crew:
         answered = Answered(lease, pending, delivery.exchange(pending))
         with self._changed:
             self._answered.append(answered)
-            if self._idle:
-                self._changed.notify()
-            elif self._threads < self._size:
-                self._add_thread()
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        if self._idle:
+            self._changed.notify()
+        elif self._may_add():
+            self._add_thread()
 
     def _settle_one(self, work: Answered) -> None:
         with _logging_faults(work.lease):
@@ -248,7 +263,7 @@ class Crew:
     def _await_work(self) -> bool:
         """Wait, holding the lock, until there is work or it is this thread's turn to claim."""
         while not self._stopping.is_set():
-            if self._has_work():
+            if self._has_work() and self._up() <= self._size:
                 return True
             self._idle += 1
             self._settled.notify_all()
@@ -290,15 +305,16 @@ class Crew:
         with self._changed:
             claimed = sum(lease.may_exchange for lease in self._inbox)
             room = self._most_exchanges - self._exchanging - claimed
-            return self._size - self._threads + self._idle + 1, room
+            return max(1, self._size - self._up() + 1), room
 
     def _wake_others(self) -> None:
         """One message is this thread's own; wake or add a thread for each other, and one to claim
         what came too late for this claim.
         """
         others = len(self._inbox) - 1 + int(self._asked)
-        for _ in range(min(others - self._idle, self._size - self._threads)):
-            self._add_thread()
+        for _ in range(others - self._idle):
+            if self._may_add():
+                self._add_thread()
         self._changed.notify(max(0, others))
         self._settled.notify_all()
 

@@ -1,6 +1,6 @@
 """HTTP exchanges under way, each in a thread that does nothing else and uses no database.
 
-An endpoint that takes its time holds such a thread, which costs little, and no thread of the crew.
+Endpoints that take their time hold such threads, which cost little, and few threads of the crew.
 """
 
 from __future__ import annotations
