@@ -56,6 +56,12 @@ def test_what_every_delivery_reads_is_planned_once() -> None:
     assert plans() == 1
 
 
+def test_a_connection_that_serves_one_request_plans_nothing_for_another() -> None:
+    assert fetch_row(Account, "WHERE id = %s", [1]) is not None
+
+    assert plans() == 0
+
+
 def test_behind_a_pooler_nothing_is_kept_in_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
     account = Account.objects.default()
@@ -163,8 +169,9 @@ def test_a_kept_plan_finds_rows_by_index_though_it_was_made_while_there_were_few
     connection.close()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-    forget()
-    work()
+    for _ in range(2):
+        forget()
+        work()
 
     kept = kept_plans()
     assert len(kept) >= 12

@@ -28,8 +28,10 @@ is one.
 """
 _UNSYNCED = "SET LOCAL synchronous_commit = off;"
 
-_prepared: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
-"""The names of the statements that a connection of psycopg has planned."""
+_known: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
+"""The names of the statements that a connection of psycopg has seen, and whether it has planned
+them: what comes a second time, as many connections serve one request and are closed.
+"""
 
 
 def fetch_prepared(
@@ -53,8 +55,7 @@ def fetch_prepared(
     _check_health(wrapper)
     wrapper.ensure_connection()
     before = "" if synced else _UNSYNCED
-    if wrapper.get_autocommit() and not wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        _prepare(wrapper, sql)
+    if _is_prepared(wrapper, sql):
         given = f"({', '.join(['%s'] * len(params))})" if params else ""
         sql = f"{BY_INDEX}{before} EXECUTE {_name(sql)}{given}"
     else:
@@ -68,13 +69,17 @@ def fetch_prepared(
         return rows
 
 
-def _prepare(wrapper: BaseDatabaseWrapper, sql: str) -> None:
-    names = _prepared.setdefault(wrapper.connection, set())
-    name = _name(sql)
-    if name not in names:
+def _is_prepared(wrapper: BaseDatabaseWrapper, sql: str) -> bool:
+    """It is, from the second time on, where it may be."""
+    is_shared = wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+    if is_shared or not wrapper.get_autocommit():
+        return False
+    known, name = _known.setdefault(wrapper.connection, {}), _name(sql)
+    if known.get(name) is False:
         with _cursor(wrapper) as cursor:
             cursor.execute(f"PREPARE {name} AS {_numbered(sql)}")
-        names.add(name)
+    known[name] = name in known
+    return known[name]
 
 
 def _cursor(wrapper: BaseDatabaseWrapper) -> Any:
