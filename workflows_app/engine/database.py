@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ from django.db.models import Model
 
 from workflows_app.conf import get_settings
 from workflows_app.engine.processes import in_forked_children
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.001
+"""Seconds between the tries to get SQLite's lock for writing."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -145,12 +149,12 @@ class SqliteWriter:
                 with wrapper.wrap_database_errors, _synchronous(wrapper.connection, synchronous):
                     return self._commit(wrapper.connection, work)
             except DatabaseError:
-                self._close()
+                self.close()
                 raise
 
     @staticmethod
     def _commit(raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-        raw.execute("BEGIN IMMEDIATE")
+        _begin(raw)
         try:
             result = work(raw)
             raw.execute("COMMIT")
@@ -167,10 +171,37 @@ class SqliteWriter:
         self._connection.ensure_connection()
         return self._connection
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _begin(raw: sqlite3.Connection) -> None:
+    """Begin to write, as soon as other processes let this one: SQLite itself would sleep for whole
+    milliseconds, in which they let go of the lock many times. Raises sqlite3.OperationalError when
+    the connection's timeout is over.
+    """
+    ((timeout,),) = raw.execute("PRAGMA busy_timeout").fetchall()
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        deadline = time.monotonic() + timeout / 1000
+        pause = _SHORTEST_PAUSE
+        while not _has_begun(raw, deadline):
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {timeout}")
+
+
+def _has_begun(raw: sqlite3.Connection, deadline: float) -> bool:
+    try:
+        raw.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+            raise
+        return False
+    return True
 
 
 @contextmanager
