@@ -331,7 +331,7 @@ def test_however_many_end_at_once_each_end_is_told_once(
     for number in range(10):
         flows.nap.trigger(workflow_run_id=f"nap-{number}")
     follower = Follower(Scope(account=Account.objects.default()))
-    for run in Run.objects.all():
+    for run in Run.objects.order_by("pk"):
         run_moves.cancel(run)
         clock.advance(timedelta(milliseconds=1))
     clock.advance(pause)

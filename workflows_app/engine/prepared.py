@@ -42,9 +42,9 @@ def fetch_prepared(
     committed as usual later. (SQLite has `write_sqlite` for that.)
 
     A statement must leave no choice of how to find its rows, as all ways are equally short in a
-    small table. So it joins large tables by lateral subqueries with LIMIT or by
-    `= ANY (ARRAY (...))`, and writes what shall choose no index as an expression:
-    `coalesce(token, '')`, `ORDER BY id + 0`.
+    small table. So it joins large tables by lateral subqueries with LIMIT, compares with scalar
+    subqueries, and writes what shall choose no index as an expression: `coalesce(token, '')`,
+    `ORDER BY id + 0`.
 
     In a transaction it is planned anew, as its settings would stay for what follows there. So it is
     for poolers that share connections out, for which Django has DISABLE_SERVER_SIDE_CURSORS.
@@ -76,8 +76,8 @@ def _is_prepared(wrapper: BaseDatabaseWrapper, sql: str) -> bool:
         return False
     known, name = _known.setdefault(wrapper.connection, {}), _name(sql)
     if known.get(name) is False:
-        with _cursor(wrapper) as cursor:
-            cursor.execute(f"PREPARE {name} AS {_numbered(sql)}")
+        with wrapper.wrap_database_errors:
+            wrapper.connection.execute(f"PREPARE {name} AS {_numbered(sql)}")
     known[name] = name in known
     return known[name]
 

@@ -109,8 +109,8 @@ _END_POSTGRESQL = """
         DELETE FROM workflows_app_message WHERE id = %s AND coalesce(token, '') = %s AND wakes = %s
         RETURNING id, run_id
     ), dropped AS (
-        DELETE FROM workflows_app_message WHERE run_id = ANY (ARRAY (SELECT run_id FROM settled))
-        AND id <> ALL (ARRAY (SELECT id FROM settled))
+        DELETE FROM workflows_app_message WHERE run_id = (SELECT run_id FROM settled)
+        AND id <> (SELECT id FROM settled)
     ), reported AS (
         INSERT INTO workflows_app_message
             (account_id, run_id, kind, due_at, claims, lapses, wakes, key, request, created_at)
@@ -120,17 +120,17 @@ _END_POSTGRESQL = """
             SELECT id, account_id FROM workflows_app_run
             WHERE id = parent_id AND status || '' = 'running' LIMIT 1
         ) parent
-        WHERE child_id = ANY (ARRAY (SELECT run_id FROM settled)) ON CONFLICT DO NOTHING
+        WHERE child_id = (SELECT run_id FROM settled) ON CONFLICT DO NOTHING
     ){forgotten}
     UPDATE workflows_app_run
     SET status = %s, live_id = NULL, ended_at = %s, result = %s, expires_at = %s
-    WHERE id = ANY (ARRAY (SELECT run_id FROM settled)) AND status || '' = 'running'
+    WHERE id = (SELECT run_id FROM settled) AND status || '' = 'running'
     RETURNING id
 """
 _FORGOTTEN = """, no_waiters AS (
-        DELETE FROM workflows_app_waiter WHERE run_id = ANY (ARRAY (SELECT run_id FROM settled))
+        DELETE FROM workflows_app_waiter WHERE run_id = (SELECT run_id FROM settled)
     ), no_events AS (
-        DELETE FROM workflows_app_event WHERE run_id = ANY (ARRAY (SELECT run_id FROM settled))
+        DELETE FROM workflows_app_event WHERE run_id = (SELECT run_id FROM settled)
     )"""
 _END_AT_ONCE = _END_POSTGRESQL.format(forgotten="")
 _END_AND_FORGET = _END_POSTGRESQL.format(forgotten=_FORGOTTEN)
