@@ -99,7 +99,7 @@ _REPORTS = """
         (account_id, run_id, kind, due_at, claims, lapses, wakes, key, request, created_at)
     SELECT parent.account_id, parent.id, 'report', {now}, 0, 0, 0, key, '', {now}
     FROM workflows_app_invocation
-    JOIN workflows_app_run parent ON parent.id = parent_id AND parent.status = 'running'
+    JOIN workflows_app_run parent ON parent.id = parent_id + 0 AND status || '' = 'running'
     WHERE child_id {ended} ON CONFLICT DO NOTHING
 """
 """Have the runs that invoked one that ends told of it."""
@@ -111,17 +111,7 @@ _END_POSTGRESQL = """
     ), dropped AS (
         DELETE FROM workflows_app_message WHERE run_id = (SELECT run_id FROM settled)
         AND id <> (SELECT id FROM settled)
-    ), reported AS (
-        INSERT INTO workflows_app_message
-            (account_id, run_id, kind, due_at, claims, lapses, wakes, key, request, created_at)
-        SELECT parent.account_id, parent.id, 'report', ended_at, 0, 0, 0, key, '', ended_at
-        FROM workflows_app_invocation CROSS JOIN (SELECT %s::timestamptz AS ended_at) AS now
-        CROSS JOIN LATERAL (
-            SELECT id, account_id FROM workflows_app_run
-            WHERE id = parent_id AND status || '' = 'running' LIMIT 1
-        ) parent
-        WHERE child_id = (SELECT run_id FROM settled) ON CONFLICT DO NOTHING
-    ){forgotten}
+    ), reported AS ({reports}){forgotten}
     UPDATE workflows_app_run
     SET status = %s, live_id = NULL, ended_at = %s, result = %s, expires_at = %s
     WHERE id = (SELECT run_id FROM settled) AND status || '' = 'running'
@@ -132,8 +122,9 @@ _FORGOTTEN = """, no_waiters AS (
     ), no_events AS (
         DELETE FROM workflows_app_event WHERE run_id = (SELECT run_id FROM settled)
     )"""
-_END_AT_ONCE = _END_POSTGRESQL.format(forgotten="")
-_END_AND_FORGET = _END_POSTGRESQL.format(forgotten=_FORGOTTEN)
+_REPORTED = _REPORTS.format(now="%s::timestamptz", ended="= (SELECT run_id FROM settled)")
+_END_AT_ONCE = _END_POSTGRESQL.format(reports=_REPORTED, forgotten="")
+_END_AND_FORGET = _END_POSTGRESQL.format(reports=_REPORTED, forgotten=_FORGOTTEN)
 """A run that has never suspended, and that nothing has come for, waits for nothing."""
 
 _REPORTS_SQLITE = _REPORTS.format(now="?", ended="= ?")
@@ -230,7 +221,7 @@ def _end_postgresql(write: RunEnd) -> None:
     sql = _END_AND_FORGET if lease.claims > 1 or write.wakes else _END_AT_ONCE
     held = (lease.message_id, lease.token, write.wakes)
     said = (write.status.value, at, write.result, write.expires_at)
-    write.settled = bool(fetch_prepared(sql, [*held, at, *said]))
+    write.settled = bool(fetch_prepared(sql, [*held, at, at, *said]))
 
 
 _postgresql: GroupCommit[NewSteps] = GroupCommit(_insert_postgresql)
