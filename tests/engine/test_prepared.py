@@ -128,7 +128,6 @@ def kept_plans() -> dict[str, list[str]]:
     for name, statement, count in fetch_sql(prepared, []):
         given = f"({', '.join(['NULL'] * count)})" if count else ""
         with transaction.atomic():
-            fetch_prepared("SELECT 1", [])
             for setting in BY_INDEX.split(";")[:-1]:
                 run_sql(setting, [])
             rows = fetch_sql(f"EXPLAIN (COSTS OFF) EXECUTE {name}{given}", [])
