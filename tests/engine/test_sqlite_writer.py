@@ -21,7 +21,7 @@ PATIENCE = 10
 @pytest.fixture(autouse=True)
 def only_sqlite() -> None:
     if not is_sqlite():
-        pytest.skip("PostgreSQL has many writers at a time")
+        pytest.skip("needs SQLite, which alone has one writer at a time")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
+from workflows_app.admin.asking import sent
 from workflows_app.admin.call_texts import CallTexts, call_texts
 from workflows_app.admin.permissions import ScopedAdmin, allowed_workflows
 from workflows_app.admin.request_form import RequestForm
@@ -39,7 +40,7 @@ class RequestBuilderAdmin(VerbAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         workflows = startable_workflows(request.user)
-        data = request.POST if request.method == "POST" else None
+        data = sent(request)
         first = request.GET.get("workflow")
         may_limit = allowed_workflows(request.user) is None
         form = RequestForm(data, workflows, first, may_limit=may_limit)

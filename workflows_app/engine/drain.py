@@ -181,21 +181,26 @@ class Crew:
 
     def _begin_one(self, lease: Lease) -> None:
         keeper().keep(lease)
-        is_exchanged = False
+        handed_over = False
         with _logging_faults(lease):
-            pending = self._begin(lease, self._stopping)
-            if pending is not None:
-                if self._may_wait():
-                    self._exchange_here(lease, pending)
-                else:
-                    self._exchanges.make(partial(self._exchange_one, lease, pending))
-                    is_exchanged = True
-        if not is_exchanged:
+            handed_over = self._deliver(lease)
+        if not handed_over:
             self._finish(lease)
 
-    def _may_wait(self) -> bool:
-        """Whether this thread is to make an exchange itself: as long as few others do, for to hand
-        it over and back takes longer than many an endpoint to answer.
+    def _deliver(self, lease: Lease) -> bool:
+        """Whether an answer is waited for elsewhere: then the delivery is not over."""
+        pending = self._begin(lease, self._stopping)
+        if pending is None:
+            return False
+        if self._take_place_to_wait():
+            self._exchange_here(lease, pending)
+            return False
+        self._exchanges.make(partial(self._exchange_one, lease, pending))
+        return True
+
+    def _take_place_to_wait(self) -> bool:
+        """For this thread to make an exchange itself, and another to work meanwhile. There are few
+        places; but to hand an exchange over and back takes longer than many an endpoint to answer.
         """
         with self._changed:
             if self._waiting >= self._size // 2:

@@ -15,7 +15,14 @@ from weakref import WeakKeyDictionary
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from workflows_app.engine.database import columns, connection, fetch_sql, read_row, write_sqlite
+from workflows_app.engine.database import (
+    columns,
+    connection,
+    fetch_sql,
+    is_sqlite,
+    read_row,
+    write_sqlite,
+)
 
 M = TypeVar("M", bound=Model)
 
@@ -55,7 +62,7 @@ def fetch_prepared(
     _check_health(wrapper)
     wrapper.ensure_connection()
     before = "" if synced else _UNSYNCED
-    if _is_prepared(wrapper, sql):
+    if _prepare(wrapper, sql):
         given = f"({', '.join(['%s'] * len(params))})" if params else ""
         sql = f"{BY_INDEX}{before} EXECUTE {_name(sql)}{given}"
     else:
@@ -69,8 +76,8 @@ def fetch_prepared(
         return rows
 
 
-def _is_prepared(wrapper: BaseDatabaseWrapper, sql: str) -> bool:
-    """It is, from the second time on, where it may be."""
+def _prepare(wrapper: BaseDatabaseWrapper, sql: str) -> bool:
+    """From the second time on, where that may be done; whether it is prepared."""
     is_shared = wrapper.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
     if is_shared or not wrapper.get_autocommit():
         return False
@@ -135,7 +142,7 @@ def _insertion(model: type[Model]) -> str:
 def delete_unsynced(table: str, condition: str, params: Sequence[Any]) -> int:
     """For what is only done again when a power cut brings it back. How many rows."""
     sql = f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - of constants
-    if connection().vendor == "sqlite":
+    if is_sqlite():
         sql = sql.replace("%s", "?")
         return write_sqlite(lambda raw: raw.execute(sql, params).rowcount, synchronous="NORMAL")
     return len(fetch_prepared(f"{sql} RETURNING id", params, synced=False))

@@ -66,10 +66,6 @@ def _store(elements: list[NewElement]) -> None:
 
 # A run that is locked is passed over: after waiting for its lock, this statement would still see
 # all other rows as they were before. What is owed is inserted with the step or not at all.
-#
-# The plan is kept, so it must not depend on how large the tables are when it is made: subqueries
-# that cannot be turned into joins look each row up by its index, and of the indexes of runs only
-# that of live ids can be used.
 _RECORD = """
     WITH entry AS MATERIALIZED (
         SELECT * FROM unnest(
