@@ -55,7 +55,10 @@ def test_a_run_that_is_worked_on_here_is_not_finished_from_outside(api: Api, sta
 
     assert answer_of(response) == (
         400,
-        {"error": 'run "a" is worked on by this server itself'},
+        {
+            "error": 'run "a" is worked on by this server, which records its steps and its end '
+            "itself: leave both to it"
+        },
     )
     assert canceled() == []
 

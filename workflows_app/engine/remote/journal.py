@@ -35,7 +35,10 @@ def lock_live(account: Account, run_id: str) -> Run:
     if live is None:
         raise RunEnded(f'run "{run_id}" is unknown here or has ended; it accepts nothing more')
     if not live.is_remote:
-        raise Refused(f'run "{run_id}" is worked on by this server itself')
+        raise Refused(
+            f'run "{run_id}" is worked on by this server, which records its steps and its end '
+            "itself: leave both to it"
+        )
     return live
 
 
